@@ -1,0 +1,32 @@
+# test needs Go alone. check adds what a release needs and installs what it needs for that.
+.PHONY: test check bench fuzz generate lint
+
+SLOW := YINGBI_SLOW=1
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME ?= 60s
+
+test:
+	go test ./...
+
+# Race detector on everything that is quick, then the slow proofs without it (they are arithmetic,
+# not concurrency), then the portable kernels once more under the tag that will exclude assembly.
+check: lint
+	.ci/install
+	go test -race ./...
+	$(SLOW) go test -timeout 30m ./...
+	go test -tags purego ./compute/...
+	.ci/generated
+
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt would change these files: run gofmt -w"; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+bench:
+	go run ./benchmarks
+
+fuzz:
+	.ci/fuzz $(FUZZTIME)
+
+generate:
+	.ci/generate
