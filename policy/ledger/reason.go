@@ -23,6 +23,7 @@ const (
 	ReasonNegativeList       Reason = "NEGATIVE_LIST"         //
 	ReasonAuthorisationEnded Reason = "AUTHORISATION_ENDED"   //
 	ReasonOutsideScope       Reason = "OUTSIDE_AUTHORISATION" //
+	ReasonConsentMissing     Reason = "CONSENT_MISSING"       // personal information without a consent root
 	ReasonNoTariff           Reason = "NO_TARIFF"             // nothing prices this product now
 	ReasonOperatorRule       Reason = "OPERATOR_RULE"         // a forbid of the operator's own
 	ReasonPolicyError        Reason = "POLICY_ERROR"          // a policy could not be evaluated: denied
