@@ -154,7 +154,7 @@ func (b *Access) check(c *checker, _ *Entry) {
 }
 
 func (b *Key) check(c *checker, e *Entry) {
-	c.need("key.action", oneOf(b.Action, "genesis", "create", "rotate", "retire"), "genesis, create, rotate or retire")
+	c.need("key.action", oneOf(b.Action, "genesis", "enrol", "create", "rotate", "retire"), "genesis, enrol, create, rotate or retire")
 	c.verb("key.purpose", b.Purpose)
 	c.optional("key.id", b.ID, c.plain)
 	c.optional("key.public", b.Public, c.plain)

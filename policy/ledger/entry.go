@@ -249,8 +249,8 @@ type Access struct {
 // Key records keys pinned, made or rotated. The genesis pins the keys that
 // everything later is checked against.
 type Key struct {
-	Action     string `json:"action"`               // genesis, create, rotate, retire
-	Purpose    string `json:"purpose"`              // ledger, oprf, wrap, certificate
+	Action     string `json:"action"`               // genesis, enrol, create, rotate, retire
+	Purpose    string `json:"purpose"`              // ledger, oprf, wrap, certificate; enrol: the role
 	ID         string `json:"id,omitempty"`         // key id, e.g. product/answer/epoch
 	Public     string `json:"public,omitempty"`     // the public key
 	Origin     string `json:"origin,omitempty"`     // genesis: the log's origin
