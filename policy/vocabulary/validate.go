@@ -1,0 +1,3 @@
+package vocabulary
+
+func (d *decoder) validate(doc Document) {}
