@@ -3,6 +3,7 @@ package ledger
 import (
 	"crypto/ed25519"
 	"strconv"
+	"strings"
 )
 
 // Bounds of what lists an entry may hold.
@@ -231,7 +232,7 @@ func (c *checker) paid(path string, p *Price, e *Entry) {
 	c.before(path+".seq", p.Seq, e)
 	c.verb(path+".basis", p.Basis)
 	c.amount(path+".unit", p.Unit)
-	c.need(path+".amount", p.Amount[0] != '-' && p.Unit[0] != '-', "no negative price")
+	c.need(path+".amount", !strings.HasPrefix(p.Amount, "-") && !strings.HasPrefix(p.Unit, "-"), "no negative price")
 }
 
 // free: an exemption names no tariff and costs nothing.
