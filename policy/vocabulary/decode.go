@@ -3,6 +3,7 @@ package vocabulary
 import (
 	"bytes"
 	"cmp"
+	"encoding/base64"
 	"fmt"
 	"reflect"
 	"slices"
@@ -17,7 +18,7 @@ import (
 // ledger entry holds it. It is as strict as Parse, and bytes that are not the
 // canonical form of what they say are refused: one document, one digest.
 func DecodeCanonical(kind Kind, b []byte) (Document, error) {
-	root, err := parseJSON("", b)
+	root, err := parseJSON(b, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -37,6 +38,21 @@ func DecodeCanonical(kind Kind, b []byte) (Document, error) {
 		return nil, Faults{{ID: "not-canonical", Position: root.at, Got: "JSON in another form", Expected: "the canonical form (RFC 8785) without empty optional fields"}}
 	}
 	return doc, nil
+}
+
+// decodeJSON reads JSON into a struct whose fields name their rules, whatever
+// order and spacing it is written in.
+func decodeJSON(b []byte, line int, into any) error {
+	root, err := parseJSON(b, line)
+	if err != nil {
+		return err
+	}
+	d := decoder{marks: map[string]Position{}}
+	d.structure(root, "", reflect.ValueOf(into).Elem())
+	if faults := d.done(); faults != nil {
+		return faults
+	}
+	return nil
 }
 
 // decoder turns a tree into a document and finds every fault on the way.
@@ -172,7 +188,11 @@ func (d *decoder) value(t *tree, path string, into reflect.Value, spec *spec) {
 	case reflect.Struct:
 		d.structure(t, path, into)
 	case reflect.Slice:
-		d.list(t, path, into, spec)
+		if spec.isList {
+			d.list(t, path, into, spec)
+		} else {
+			d.bytes(t, path, into, spec)
+		}
 	case reflect.Map:
 		d.table(t, path, into, spec)
 	case reflect.Bool:
@@ -280,6 +300,18 @@ func (d *decoder) scalar(t *tree, path string, into reflect.Value, r *rule) {
 	into.SetString(t.text)
 }
 
+// bytes decodes base64.
+func (d *decoder) bytes(t *tree, path string, into reflect.Value, spec *spec) {
+	var encoded string
+	before := len(d.faults)
+	d.scalar(t, path, reflect.ValueOf(&encoded).Elem(), spec.rule)
+	if len(d.faults) > before {
+		return
+	}
+	b, _ := base64.StdEncoding.DecodeString(encoded) // checked by the rule
+	into.SetBytes(b)
+}
+
 func (d *decoder) wrongType(t *tree, path, expected, fix string) {
 	d.add(Fault{ID: "wrong-type", Position: t.at, Path: path, Got: t.show(), Expected: expected, Fix: fix})
 }
@@ -351,7 +383,7 @@ func schemaOf(t reflect.Type) *schema {
 			continue
 		}
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		spec := &spec{index: f.Index, optional: options != "", isList: f.Type.Kind() == reflect.Slice}
+		spec := &spec{index: f.Index, optional: options != "", isList: f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() != reflect.Uint8}
 		if tag := f.Tag.Get("is"); tag != "" {
 			spec.rule, _ = ruleFor(tag) // TestSchema holds every tag to a rule
 		}

@@ -2,6 +2,7 @@ package vocabulary
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -87,6 +88,17 @@ func (r *report) add(f Fault) {
 		return
 	}
 	r.faults = append(r.faults, f)
+}
+
+// addAll adds the faults of an error, or the error as one.
+func (r *report) addAll(err error) {
+	var faults Faults
+	if !errors.As(err, &faults) {
+		faults = Faults{{ID: "error", Got: err.Error()}}
+	}
+	for _, f := range faults {
+		r.add(f)
+	}
 }
 
 // done returns the faults in the order of their places, nil if there are none.

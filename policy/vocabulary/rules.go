@@ -1,6 +1,8 @@
 package vocabulary
 
 import (
+	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -54,6 +56,11 @@ var rules = map[string]*rule{
 	"digest":      {id: "bad-digest", expected: `"sha256:" and 64 lower-case hex digits`, example: "sha256:" + strings.Repeat("0", 8) + "…", check: checkDigest},
 	"key":         {id: "bad-key", expected: `"ed25519:" and the 44 characters of standard base64 of a public key`, example: "ed25519:… (yingbi identity show prints it)", check: checkKey},
 	"credit-code": {id: "bad-credit-code", expected: "a unified social credit code of 18 characters", example: "91110000802100433B", check: CheckCreditCode},
+	"any-id":      pattern(`[a-z0-9][a-z0-9.-]{0,62}|[0-9A-HJ-NP-RTUWXY]{18}`, "a document's id", "licence-status"),
+	"role":        enum("bad-enum", roleNames()...),
+	"identity":    {id: "bad-identity", expected: "an identity, yingbi://role/id", example: "yingbi://auditor/city-audit", check: checkIdentity},
+	"csr":         {id: "bad-text", expected: "a certificate request in PEM of at most 16384 bytes", example: "-----BEGIN CERTIFICATE REQUEST-----…", check: checkText(16384, true)},
+	"signature":   {id: "bad-signature", expected: "the 88 characters of standard base64 of an Ed25519 signature", example: "…", check: checkSignature},
 	"country":     {id: "bad-country", expected: "a country by its two letters of ISO 3166-1", example: "CN", check: checkCountry},
 }
 
@@ -238,6 +245,19 @@ func checkKey(s string) error {
 func checkCountry(s string) error {
 	region, err := language.ParseRegion(s)
 	if err != nil || !region.IsCountry() || region.String() != s || len(s) != 2 {
+		return errBad
+	}
+	return nil
+}
+
+func checkIdentity(s string) error {
+	_, err := ParseURI(s)
+	return err
+}
+
+func checkSignature(s string) error {
+	b, err := base64.StdEncoding.Strict().DecodeString(s)
+	if err != nil || len(b) != ed25519.SignatureSize || len(s) != 88 {
 		return errBad
 	}
 	return nil

@@ -75,9 +75,9 @@ func index(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]
 
 // parseJSON reads one JSON value. It is strict about form only: UTF-8, size,
 // nesting, nothing after the value. Duplicate names stay in the tree, for the
-// decoder to refuse.
-func parseJSON(file string, b []byte) (*tree, error) {
-	start := Position{File: file, Line: 1, Column: 1}
+// decoder to refuse. line is the number of the first line.
+func parseJSON(b []byte, line int) (*tree, error) {
+	start := Position{Line: line, Column: 1}
 	syntax := func(at Position, got string) error {
 		return Faults{{ID: "syntax", Position: at, Got: got, Expected: "one JSON value"}}
 	}
@@ -87,11 +87,11 @@ func parseJSON(file string, b []byte) (*tree, error) {
 	if !utf8.Valid(b) {
 		return nil, syntax(start, "bytes that are not UTF-8")
 	}
-	p := jsonParser{file: file, b: b, dec: json.NewDecoder(bytes.NewReader(b)), line: 1}
+	p := jsonParser{b: b, dec: json.NewDecoder(bytes.NewReader(b)), line: line}
 	p.dec.UseNumber()
 	value, err := p.value(0)
 	if err != nil {
-		return nil, syntax(p.position(), err.Error())
+		return nil, syntax(p.position(), "no JSON: "+err.Error())
 	}
 	if p.dec.More() || len(bytes.TrimSpace(b[p.dec.InputOffset():])) > 0 {
 		return nil, syntax(p.position(), "more after the value")
@@ -100,7 +100,6 @@ func parseJSON(file string, b []byte) (*tree, error) {
 }
 
 type jsonParser struct {
-	file string
 	b    []byte
 	dec  *json.Decoder
 	seen int // offset up to which lines were counted
@@ -123,7 +122,7 @@ func (p *jsonParser) position() Position {
 			p.col++
 		}
 	}
-	return Position{File: p.file, Line: p.line, Column: p.col + 1}
+	return Position{Line: p.line, Column: p.col + 1}
 }
 
 func (p *jsonParser) value(depth int) (*tree, error) {
