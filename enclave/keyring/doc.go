@@ -1,0 +1,55 @@
+// Package keyring keeps a domain's keys: the wrapping key under which data
+// keys are stored, named secrets (signing keys, OPRF keys), the certificate
+// authority, and the mark that the ledger's database may never fall below.
+//
+// [Keyring] is what the rest of the domain sees. [Embedded] is its
+// implementation without a server: one file, sealed with filippo.io/age. The
+// interface is cut so that HashiCorp Vault can stand behind it without a
+// caller changing: [Wrapper] is what Transit does, [Secrets] what a KV v2
+// mount does with check-and-set 0, [Marks] a KV v2 path with check-and-set,
+// [Issuer] a PKI mount.
+//
+// # What it promises
+//
+//   - A secret once created is never replaced and never lost: two processes
+//     that create different secrets at once both find them afterwards.
+//   - A file that was damaged, sealed for somebody else, readable by others or
+//     put together by one who does not know the key is refused with an error
+//     that says which and what to do ([ErrCorrupt], [ErrWrongPassphrase],
+//     [ErrPermissions], …).
+//   - A wrapped key opens under its own context only.
+//   - The mark only goes forward, by compare-and-swap, and is on the disk
+//     before AdvanceMark returns.
+//   - Certificates say who the operator said they are for: a request's own
+//     names are ignored.
+//
+// # What it does not
+//
+// Whoever holds the file and its passphrase (or machine key) has every key.
+// Restoring an older file together with an older mark is not noticed here.
+// Close overwrites the secrets that this package holds; age and the standard
+// library keep copies of their own (an age identity is a Go string) until the
+// garbage collector reuses the memory.
+//
+// # The file
+//
+// Text, replaced whole and atomically, mode 0600:
+//
+//	yingbi keyring v1
+//	unlock: passphrase
+//	-----BEGIN AGE ENCRYPTED FILE-----     an age identity, sealed with the passphrase
+//	…
+//	-----BEGIN AGE ENCRYPTED FILE-----     the secrets, sealed to that identity
+//	…
+//	sha256:<hex>                           of all lines above
+//
+// Under "unlock: machine-key" the first block is absent: the identity is a
+// file of its own, mode 0600. Two steps let a secret be added without asking
+// for the passphrase, or paying scrypt's second, again. Both blocks are plain
+// age files, so that a keyring can be opened without yingbi: cut them apart,
+// `age -d first > id`, `age -d -i id second`.
+//
+// Sealing to a public key does not prove who sealed. The secrets therefore end
+// in an HMAC under a key derived from the identity, and the identity's public
+// half is written nowhere.
+package keyring
