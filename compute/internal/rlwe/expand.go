@@ -1,0 +1,55 @@
+package rlwe
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/sha256"
+	"encoding/binary"
+)
+
+// expandLabel separates this use of a seed from every other.
+const expandLabel = "yingbi rlwe uniform v1"
+
+// primeBits is the length of a candidate residue: 2^26 < Qi < 2^27.
+const primeBits = 27
+
+// Uniform returns the index-th public polynomial of a seed, as values at the
+// slots: the keystream of AES-256 in counter mode, from counter 0, under the
+// key SHA-256(label ‖ 0 ‖ name ‖ 0 ‖ seed ‖ index), read as little-endian
+// 32-bit words, cut to 27 bits, those not below the prime skipped; first the
+// residues modulo Q1, then those modulo Q2. The name (which of the seed's
+// polynomials: "A", "w", "v") holds no zero byte; index is 8 bytes, little
+// endian.
+//
+// AES-CTR rather than SHAKE: it is public data, so the timing of AES without
+// instructions does not matter, and with them it is several times faster.
+func Uniform(seed *[32]byte, name string, index uint64) *Poly {
+	h := sha256.New()
+	h.Write([]byte(expandLabel + "\x00" + name + "\x00"))
+	h.Write(seed[:])
+	h.Write(binary.LittleEndian.AppendUint64(nil, index))
+	block, err := aes.NewCipher(h.Sum(nil))
+	if err != nil {
+		panic("rlwe: a 32-byte key was refused: " + err.Error()) // cannot happen
+	}
+	stream := cipher.NewCTR(block, make([]byte, aes.BlockSize))
+
+	p := new(Poly)
+	var buf [4096]byte
+	used := len(buf)
+	for i := range p {
+		for j := 0; j < N; used += 4 {
+			if used == len(buf) {
+				clear(buf[:])
+				stream.XORKeyStream(buf[:], buf[:])
+				used = 0
+			}
+			x := binary.LittleEndian.Uint32(buf[used:]) & (1<<primeBits - 1)
+			if x < primes[i] {
+				p[i][j] = x
+				j++
+			}
+		}
+	}
+	return p
+}
