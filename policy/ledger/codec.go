@@ -1,10 +1,10 @@
 package ledger
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 )
 
 // Sizes of encoded values.
@@ -19,7 +19,7 @@ func (e *Entry) Encode() ([]byte, error) {
 	if err := e.Validate(); err != nil {
 		return nil, fmt.Errorf("encoding a ledger entry: %w", err)
 	}
-	b, err := encode(e, MaxEntry)
+	b, err := encode(planEntry, e, MaxEntry)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a ledger entry: %w", err)
 	}
@@ -31,7 +31,7 @@ func (e *Entry) Encode() ([]byte, error) {
 // Validate refuses are errors: b decodes only if Encode gives b again.
 func Decode(b []byte) (*Entry, error) {
 	e := new(Entry)
-	if err := decode(b, e, MaxEntry, e.Validate); err != nil {
+	if err := versioned(b, decode(planEntry, b, e, MaxEntry, e.Validate)); err != nil {
 		return nil, fmt.Errorf("decoding a ledger entry: %w", err)
 	}
 	return e, nil
@@ -42,7 +42,7 @@ func (h *Header) Encode() ([]byte, error) {
 	if err := h.Validate(); err != nil {
 		return nil, fmt.Errorf("encoding a job header: %w", err)
 	}
-	b, err := encode(h, MaxHeader)
+	b, err := encode(planHeader, h, MaxHeader)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a job header: %w", err)
 	}
@@ -52,14 +52,15 @@ func (h *Header) Encode() ([]byte, error) {
 // DecodeHeader reads a header's canonical bytes, as strictly as Decode.
 func DecodeHeader(b []byte) (*Header, error) {
 	h := new(Header)
-	if err := decode(b, h, MaxHeader, h.Validate); err != nil {
+	if err := versioned(b, decode(planHeader, b, h, MaxHeader, h.Validate)); err != nil {
 		return nil, fmt.Errorf("decoding a job header: %w", err)
 	}
 	return h, nil
 }
 
-func encode(v any, most int) ([]byte, error) {
-	b, err := Canonical(v)
+// encode writes *v, which the caller has validated.
+func encode(p *plan, v any, most int) ([]byte, error) {
+	b, err := p.append(make([]byte, 0, 2<<10), reflect.ValueOf(v).Elem())
 	if err != nil {
 		return nil, err
 	}
@@ -69,41 +70,32 @@ func encode(v any, most int) ([]byte, error) {
 	return b, nil
 }
 
-// decode reads b into v, and holds b to the bytes that v encodes to. That last
-// comparison catches what encoding/json is lax about: keys in another case,
-// nulls, empty fields that are left out, missing fields.
-func decode(b []byte, v any, most int, validate func() error) error {
+// decode reads b into *v and validates it.
+func decode(p *plan, b []byte, v any, most int, validate func() error) error {
 	if len(b) > most {
 		return fmt.Errorf("%w: %d bytes, limit %d", ErrTooLarge, len(b), most)
 	}
-	if err := checkCanonical(b); err != nil {
+	s := scanner{b: b}
+	if err := p.read(&s, reflect.ValueOf(v).Elem()); err != nil {
 		return err
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		return jsonFault(err)
+	if s.at != len(b) {
+		return s.fail("something follows the value")
 	}
-	if err := validate(); err != nil {
-		return err
-	}
-	again, err := encode(v, most)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(again, b) {
-		return fmt.Errorf("%w: a field is missing, empty where it should be left out, or spelled in another case", ErrMalformed)
-	}
-	return nil
+	return validate()
 }
 
-// jsonFault keeps the place of a decoding error and drops the value.
-func jsonFault(err error) error {
-	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) {
-		return &FieldError{Path: wrong.Field, Want: "JSON of type " + wrong.Type.String()}
-	}
-	if errors.Is(err, ErrMalformed) {
+// versioned says that b is of another schema version, if that is why it did not
+// decode: fields of a later version are unknown to this one.
+func versioned(b []byte, err error) error {
+	if err == nil || errors.Is(err, ErrTooLarge) || checkCanonical(b) != nil {
 		return err
 	}
-	return fmt.Errorf("%w: unknown field or wrong type", ErrMalformed)
+	var probe struct {
+		V *int `json:"v"`
+	}
+	if json.Unmarshal(b, &probe) == nil && probe.V != nil && *probe.V != Version {
+		return ErrVersion
+	}
+	return err
 }

@@ -27,12 +27,17 @@ var (
 // FieldError says which field breaks which rule. It wraps ErrMalformed and
 // carries no value.
 type FieldError struct {
-	Path string // e.g. "call.header.job"
+	Path string // e.g. "call.header.job"; empty for the whole
 	Want string // e.g. "a UUID in lower case"
 }
 
 // Error names the field and what belongs there.
-func (e *FieldError) Error() string { return e.Path + ": expected " + e.Want }
+func (e *FieldError) Error() string {
+	if e.Path == "" {
+		return "expected " + e.Want
+	}
+	return e.Path + ": expected " + e.Want
+}
 
 // Unwrap returns ErrMalformed.
 func (e *FieldError) Unwrap() error { return ErrMalformed }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -36,7 +35,7 @@ func NewExportWriter(w io.Writer, origin string) (*ExportWriter, error) {
 		return nil, fmt.Errorf("exporting the log: %w", &FieldError{"origin", "a log's origin"})
 	}
 	out := &ExportWriter{w: bufio.NewWriter(w)}
-	return out, out.line(`{"format":"`+exportFormat+`","origin":`, quote(origin), `}`)
+	return out, out.line(`{"format":"`+exportFormat+`","origin":"`, origin, `"}`) // an origin has nothing to escape
 }
 
 // Entry writes an entry with the salt of its record. The bytes are not checked
@@ -51,10 +50,11 @@ func (w *ExportWriter) Entry(seq int64, salt [SaltSize]byte, entry []byte) error
 
 // Checkpoint writes a signed checkpoint.
 func (w *ExportWriter) Checkpoint(msg []byte) error {
-	if len(msg) > MaxCheckpoint {
-		return fmt.Errorf("exporting a checkpoint: %w", ErrTooLarge)
+	text, err := appendString(nil, string(msg))
+	if err != nil || len(msg) > MaxCheckpoint {
+		return fmt.Errorf("exporting a checkpoint: %w: more than %d bytes, or not UTF-8", ErrMalformed, MaxCheckpoint)
 	}
-	return w.line(`{"checkpoint":`, quote(string(msg)), `}`)
+	return w.line(`{"checkpoint":`, string(text), `}`)
 }
 
 // Flush writes what is buffered. A file without it is cut off, and its reader
@@ -73,14 +73,6 @@ func (w *ExportWriter) line(parts ...string) error {
 		}
 	}
 	return nil
-}
-
-func quote(s string) string {
-	b, err := Canonical(s)
-	if err != nil {
-		return `""` // not UTF-8: no checkpoint, and the reader will say so
-	}
-	return string(b)
 }
 
 // ExportLine is an entry with its salt or, where Checkpoint is not nil, a signed
@@ -195,12 +187,5 @@ func unquote(b []byte) (string, error) {
 	if len(b) == 0 || b[0] != '"' || checkCanonical(b) != nil {
 		return "", ErrMalformed
 	}
-	if bytes.IndexByte(b, '\\') < 0 {
-		return string(b[1 : len(b)-1]), nil
-	}
-	var s string
-	if err := json.Unmarshal(b, &s); err != nil {
-		return "", ErrMalformed
-	}
-	return s, nil
+	return unescape(b[1 : len(b)-1]), nil
 }

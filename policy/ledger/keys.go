@@ -3,6 +3,7 @@ package ledger
 import (
 	"crypto/ed25519"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"strings"
 )
@@ -14,7 +15,9 @@ func FormatKey(key ed25519.PublicKey) string {
 	return keyPrefix + base64.StdEncoding.EncodeToString(key)
 }
 
-// ParseKey reads what FormatKey writes, and no other spelling of it.
+// ParseKey reads what FormatKey writes, and no other spelling of it. It refuses
+// the keys of small order as well: any signature by one of them can be made
+// without a private key, so its owner could deny every request.
 func ParseKey(s string) (ed25519.PublicKey, error) {
 	text, ok := strings.CutPrefix(s, keyPrefix)
 	if !ok {
@@ -27,7 +30,39 @@ func ParseKey(s string) (ed25519.PublicKey, error) {
 	if err != nil || len(key) != ed25519.PublicKeySize {
 		return nil, fmt.Errorf("%w: a public key is %d bytes in standard base64", ErrMalformed, ed25519.PublicKeySize)
 	}
+	if smallOrder(key) {
+		return nil, fmt.Errorf("%w: a public key of small order signs anything", ErrMalformed)
+	}
 	return key, nil
+}
+
+// smallOrder tells whether a key is one of the eight points of order 1, 2, 4 or
+// 8, in any of its encodings. The sign bit does not matter: both signs are of
+// the same order.
+func smallOrder(key []byte) bool {
+	y := [ed25519.PublicKeySize]byte(key)
+	y[31] &= 0x7f
+	return smallOrderY[y]
+}
+
+// smallOrderY are the y coordinates of those points, little endian: 0, 1 and -1,
+// the two of order 8, and 0 and 1 in the form that is not reduced modulo
+// p = 2^255-19. A test computes their order.
+var smallOrderY = map[[ed25519.PublicKeySize]byte]bool{
+	{}:  true,
+	{1}: true,
+	mustY("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"): true,
+	mustY("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"): true,
+	mustY("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"): true,
+	mustY("edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"): true,
+	mustY("eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"): true,
+}
+
+func mustY(s string) (y [ed25519.PublicKeySize]byte) {
+	if n, err := hex.Decode(y[:], []byte(s)); err != nil || n != len(y) {
+		panic("ledger: a constant is no point's coordinate")
+	}
+	return y
 }
 
 // Contexts of signatures. One key may sign under several; a signature made

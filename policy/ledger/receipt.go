@@ -64,7 +64,7 @@ func (r *Receipt) Encode() ([]byte, error) {
 	if err := r.validate(); err != nil {
 		return nil, fmt.Errorf("encoding a receipt: %w", err)
 	}
-	b, err := encode(r, MaxReceipt)
+	b, err := encode(planReceipt, r, MaxReceipt)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a receipt: %w", err)
 	}
@@ -74,7 +74,7 @@ func (r *Receipt) Encode() ([]byte, error) {
 // DecodeReceipt reads what Encode writes, strictly. It does not verify.
 func DecodeReceipt(b []byte) (*Receipt, error) {
 	r := new(Receipt)
-	if err := decode(b, r, MaxReceipt, r.validate); err != nil {
+	if err := decode(planReceipt, b, r, MaxReceipt, r.validate); err != nil {
 		return nil, fmt.Errorf("decoding a receipt: %w", err)
 	}
 	return r, nil

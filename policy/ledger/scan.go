@@ -2,10 +2,10 @@ package ledger
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -92,28 +92,29 @@ func (s *scanner) nested(inside func() error) error {
 	return inside()
 }
 
-func (s *scanner) array() error {
+func (s *scanner) array() error { return s.arrayOf(s.value) }
+
+// arrayOf reads the items of an array, behind its bracket.
+func (s *scanner) arrayOf(item func() error) error {
 	if s.peek() == ']' {
 		s.at++
 		return nil
 	}
 	for {
-		if err := s.value(); err != nil {
+		if err := item(); err != nil {
 			return err
 		}
-		c := s.peek()
-		s.at++
-		switch c {
-		case ',':
-		case ']':
-			return nil
-		default:
-			return s.fail("expected , or ]")
+		if done, err := s.comma(']'); done || err != nil {
+			return err
 		}
 	}
 }
 
-func (s *scanner) object() error {
+func (s *scanner) object() error { return s.objectOf(func([]byte) error { return s.value() }) }
+
+// objectOf reads the members of an object, behind its bracket. It calls value
+// with each key, as it is written, where the value begins.
+func (s *scanner) objectOf(value func(key []byte) error) error {
 	if s.peek() == '}' {
 		s.at++
 		return nil
@@ -135,19 +136,79 @@ func (s *scanner) object() error {
 			return s.fail("expected :")
 		}
 		s.at++
-		if err := s.value(); err != nil {
+		if err := value(key); err != nil {
 			return err
 		}
-		c := s.peek()
-		s.at++
-		switch c {
-		case ',':
-		case '}':
-			return nil
-		default:
-			return s.fail("expected , or }")
+		if done, err := s.comma('}'); done || err != nil {
+			return err
 		}
 	}
+}
+
+// comma reads what follows an item: a comma, or the closing bracket.
+func (s *scanner) comma(closing byte) (done bool, err error) {
+	switch s.peek() {
+	case ',':
+		s.at++
+		return false, nil
+	case closing:
+		s.at++
+		return true, nil
+	}
+	return false, s.fail("expected a comma or a closing bracket")
+}
+
+// text reads a string and undoes its escapes.
+func (s *scanner) text(want string) (string, error) {
+	if s.peek() != '"' {
+		return "", &FieldError{Want: want}
+	}
+	raw, err := s.str()
+	if err != nil {
+		return "", err
+	}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw), nil
+	}
+	return unescape(raw), nil
+}
+
+// The control characters that have an escape of their own, and its letter.
+const (
+	controls = "\b\t\n\f\r"
+	letters  = "btnfr"
+)
+
+// unescape undoes the escapes of a string that str has read: those that
+// canonicalEscape knows.
+func unescape(raw []byte) string {
+	out := make([]byte, 0, len(raw))
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '\\' {
+			out = append(out, raw[i])
+			continue
+		}
+		n := canonicalEscape(raw[i:])
+		switch c := raw[i+1]; c {
+		case 'u':
+			out = append(out, hexDigit(raw[i+4])<<4|hexDigit(raw[i+5]))
+		case 'b', 'f', 'n', 'r', 't':
+			out = append(out, controls[strings.IndexByte(letters, c)])
+		default:
+			out = append(out, c)
+		}
+		i += n - 1
+	}
+	return string(out)
+}
+
+const hexDigits = "0123456789abcdef"
+
+func hexDigit(c byte) byte {
+	if isDigit(c) {
+		return c - '0'
+	}
+	return c - 'a' + 10
 }
 
 // str reads a string and returns it as it is written, without the quotes.
@@ -203,8 +264,8 @@ func canonicalEscape(b []byte) int {
 	if len(b) < 6 || b[2] != '0' || b[3] != '0' || (b[4] != '0' && b[4] != '1') {
 		return 0
 	}
-	low := bytes.IndexByte([]byte("0123456789abcdef"), b[5])
-	if low < 0 || b[4] == '0' && bytes.IndexByte([]byte("\b\t\n\f\r"), byte(low)) >= 0 {
+	low := strings.IndexByte(hexDigits, b[5])
+	if low < 0 || b[4] == '0' && strings.IndexByte(controls, byte(low)) >= 0 {
 		return 0 // has a short escape, or upper-case hex
 	}
 	return 6
@@ -259,11 +320,4 @@ func simpleKey(key []byte) bool {
 	return true
 }
 
-func codeUnits(key []byte) []uint16 {
-	var text string
-	quoted := append(append([]byte{'"'}, key...), '"')
-	if json.Unmarshal(quoted, &text) != nil {
-		return nil // cannot be: str has read it
-	}
-	return utf16.Encode([]rune(text))
-}
+func codeUnits(key []byte) []uint16 { return utf16.Encode([]rune(unescape(key))) }
