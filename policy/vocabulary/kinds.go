@@ -8,7 +8,7 @@ import (
 // Kinds are all kinds, each after the kinds that it refers to: a list of
 // documents in this order can be put into a catalogue one by one.
 var Kinds = []Kind{
-	KindNegativeList, KindResource, KindAuthorisation, KindProduct,
+	KindResource, KindNegativeList, KindAuthorisation, KindProduct,
 	KindEnterprise, KindGrant, KindCeiling, KindTariff,
 }
 
