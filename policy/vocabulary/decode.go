@@ -121,10 +121,11 @@ func (d *decoder) structure(t *tree, path string, into reflect.Value) {
 	}
 	schema := schemaOf(into.Type())
 	first := map[string]Position{}
+	meant := map[string]bool{} // by a mistyped name: not missing besides
 	for _, f := range t.fields {
 		spec, ok := schema.fields[f.name]
 		if !ok {
-			d.unknown(f, path, schema)
+			meant[d.unknown(f, path, schema)] = true
 			continue
 		}
 		if at, twice := first[f.name]; twice {
@@ -137,22 +138,24 @@ func (d *decoder) structure(t *tree, path string, into reflect.Value) {
 	}
 	for _, name := range schema.names {
 		spec := schema.fields[name]
-		if _, ok := first[name]; ok || spec.optional {
+		if _, ok := first[name]; ok || spec.optional || meant[name] {
 			continue
 		}
 		d.missing(t.at, join(path, name), spec)
 	}
 }
 
-func (d *decoder) unknown(f field, path string, schema *schema) {
-	fix := "take it out"
-	if like := nearest(f.name, schema.names); like != "" {
+// unknown refuses a field and returns the name that it most likely meant.
+func (d *decoder) unknown(f field, path string, schema *schema) string {
+	like, fix := nearest(f.name, schema.names), "take it out"
+	if like != "" {
 		fix = fmt.Sprintf("did you mean %s?", like)
 	}
 	d.add(Fault{
 		ID: "unknown-field", Position: f.at, Path: join(path, quoteName(f.name)),
-		Got: "a field that does not exist here", Expected: "one of " + strings.Join(schema.names, ", "), Fix: fix,
+		Got: "an unknown field", Expected: "one of " + strings.Join(schema.names, ", "), Fix: fix,
 	})
+	return like
 }
 
 func (d *decoder) duplicate(f field, path string, first Position) {
@@ -163,13 +166,13 @@ func (d *decoder) duplicate(f field, path string, first Position) {
 }
 
 func (d *decoder) missing(at Position, path string, spec *spec) {
-	name := path[strings.LastIndexByte(path, '.')+1:]
-	expected, fix := "the field "+name, ""
+	expected := "the field " + name(path)
+	example := spec.example
 	if r := d.ruleOf(path, spec); r != nil {
 		expected += " (" + r.expected + ")"
-		fix = fmt.Sprintf("write e.g. %s: %s", name, spec.show(r))
+		example = strings.ReplaceAll(example, "$", r.example)
 	}
-	d.add(Fault{ID: "missing-field", Position: at, Path: path, Got: "nothing", Expected: expected, Fix: fix})
+	d.add(Fault{ID: "missing-field", Position: at, Path: path, Got: "nothing", Expected: expected, Fix: fmt.Sprintf("write e.g. %s: %s", name(path), example)})
 }
 
 // ruleOf is the rule of a field's scalars. An enterprise's id is its credit code.
@@ -359,16 +362,30 @@ type schema struct {
 type spec struct {
 	index       []int
 	optional    bool
-	rule        *rule // of the scalar, of a list's items, of a table's names; nil for structs and booleans
-	least, most int   // of a list
+	rule        *rule  // of the scalar, of a list's items, of a table's names; nil for structs and booleans
+	example     string // how it is written, $ for the rule's example
+	least, most int    // of a list
 	isList      bool
 }
 
-func (s *spec) show(r *rule) string {
-	if s.isList {
-		return "[" + r.example + "]"
+// exampleOf shows how a value of a type is written.
+func exampleOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return exampleOf(t.Elem())
+	case reflect.Struct:
+		inner := schemaOf(t)
+		return "{" + strings.Join(inner.names, ": …, ") + ": …}"
+	case reflect.Map:
+		return "{$: " + exampleOf(t.Elem()) + "}"
+	case reflect.Slice:
+		if t.Elem().Kind() != reflect.Uint8 {
+			return "[" + exampleOf(t.Elem()) + "]"
+		}
+	case reflect.Bool:
+		return "true"
 	}
-	return r.example
+	return "$"
 }
 
 var schemas sync.Map // reflect.Type → *schema
@@ -383,7 +400,7 @@ func schemaOf(t reflect.Type) *schema {
 			continue
 		}
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		spec := &spec{index: f.Index, optional: options != "", isList: f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() != reflect.Uint8}
+		spec := &spec{index: f.Index, example: exampleOf(f.Type), optional: options != "", isList: f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() != reflect.Uint8}
 		if tag := f.Tag.Get("is"); tag != "" {
 			spec.rule, _ = ruleFor(tag) // TestSchema holds every tag to a rule
 		}

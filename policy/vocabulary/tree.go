@@ -12,6 +12,7 @@ import (
 const (
 	MaxFile      = 1 << 20 // bytes of a file
 	MaxDocuments = 256     // documents in a file
+	maxFields    = 4096    // of a document; the parser takes their square in time
 	maxDepth     = 12      // nesting; the deepest field of any kind lies at 7
 )
 

@@ -1,0 +1,250 @@
+package vocabulary
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// parseYAML reads a file's documents, in the part of YAML that has one reading:
+// block and flow collections and scalars. Anchors, aliases, tags, merge keys,
+// complex keys and directives are refused. Each document is parsed by itself, so
+// that a syntax fault in one hides no fault in the next; a document with such a
+// fault is left out.
+func parseYAML(file string, b []byte, r *report) []*tree {
+	start := Position{File: file, Line: 1, Column: 1}
+	if len(b) > MaxFile {
+		r.add(Fault{ID: "too-large", Position: start, Got: fmt.Sprintf("%d bytes", len(b)), Expected: fmt.Sprintf("at most %d", MaxFile), Fix: "split the file"})
+		return nil
+	}
+	if bytes.HasPrefix(b, []byte{0xff, 0xfe}) || bytes.HasPrefix(b, []byte{0xfe, 0xff}) {
+		r.add(Fault{ID: "bad-encoding", Position: start, Got: "a byte order mark of UTF-16", Expected: "UTF-8", Fix: "save the file as UTF-8"})
+		return nil
+	}
+	b = bytes.TrimPrefix(b, []byte("\ufeff"))
+	if at, ok := badUTF8(file, b); !ok {
+		r.add(Fault{ID: "bad-encoding", Position: at, Got: "bytes that are not UTF-8", Expected: "UTF-8", Fix: "save the file as UTF-8"})
+		return nil
+	}
+	y := yamlReader{file: file, report: r}
+	documents := y.split(lexer.Tokenize(string(bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")))))
+	if len(documents) == 0 {
+		r.add(Fault{ID: "empty-file", Position: start, Got: "no documents", Expected: "at least one manifest", Fix: "begin with e.g. kind: Product"})
+	}
+	var trees []*tree
+	for i, tokens := range documents {
+		if i == MaxDocuments {
+			r.add(Fault{ID: "too-many", Position: y.position(tokens[0]), Got: fmt.Sprintf("%d documents", len(documents)), Expected: fmt.Sprintf("at most %d", MaxDocuments), Fix: "split the file"})
+			break
+		}
+		if t := y.document(tokens); t != nil {
+			trees = append(trees, t)
+		}
+	}
+	return trees
+}
+
+// badUTF8 finds the first bytes that are not UTF-8.
+func badUTF8(file string, b []byte) (Position, bool) {
+	if utf8.Valid(b) {
+		return Position{}, true
+	}
+	at := Position{File: file, Line: 1, Column: 1}
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		if r == utf8.RuneError && n == 1 {
+			break
+		}
+		at.Column++
+		if r == '\n' {
+			at.Line, at.Column = at.Line+1, 1
+		}
+		b = b[n:]
+	}
+	return at, false
+}
+
+type yamlReader struct {
+	file   string
+	report *report
+}
+
+func (y *yamlReader) position(t *token.Token) Position {
+	// A block scalar's text begins at column 0 for the lexer.
+	return Position{File: y.file, Line: t.Position.Line, Column: max(t.Position.Column, 1)}
+}
+
+// split cuts a file's tokens into documents, without comments and markers.
+// Documents without content are none.
+func (y *yamlReader) split(tokens token.Tokens) []token.Tokens {
+	var documents []token.Tokens
+	var current token.Tokens
+	for _, t := range tokens {
+		switch t.Type {
+		case token.DocumentHeaderType, token.DocumentEndType:
+			if len(current) > 0 {
+				documents = append(documents, current)
+			}
+			current = nil
+		case token.CommentType, token.SpaceType:
+		default:
+			current = append(current, t)
+		}
+	}
+	if len(current) > 0 {
+		documents = append(documents, current)
+	}
+	for _, document := range documents {
+		for i, t := range document { // the parser follows these
+			t.Prev, t.Next = nil, nil
+			if i > 0 {
+				t.Prev, document[i-1].Next = document[i-1], t
+			}
+		}
+	}
+	return documents
+}
+
+func (y *yamlReader) document(tokens token.Tokens) *tree {
+	if !y.plain(tokens) {
+		return nil
+	}
+	body, fault := y.parse(tokens)
+	if fault != nil {
+		y.report.add(*fault)
+		return nil
+	}
+	before := len(y.report.faults)
+	t := y.convert(body, 0)
+	if len(y.report.faults) > before {
+		return nil
+	}
+	return t
+}
+
+// plain refuses what this package does not read, and nesting that would take
+// the parser's recursion too far.
+func (y *yamlReader) plain(tokens token.Tokens) bool {
+	ok, open, dashes, fields := true, 0, 0, 0
+	refuse := func(t *token.Token, got, fix string) {
+		ok = false
+		y.report.add(Fault{ID: "unsupported-yaml", Position: y.position(t), Got: got, Expected: "plain YAML: fields, lists and values", Fix: fix})
+	}
+	for _, t := range tokens {
+		if t.Type == token.SequenceEntryType {
+			dashes++
+		} else {
+			dashes = 0
+		}
+		switch t.Type {
+		case token.AnchorType:
+			refuse(t, "an anchor", "write the value out")
+		case token.AliasType:
+			refuse(t, "an alias", "write the value out")
+		case token.MergeKeyType:
+			refuse(t, "a merge key", "write the fields out")
+		case token.TagType:
+			refuse(t, "a tag "+quote(t.Value), "take it out; the schema knows the types")
+		case token.MappingKeyType:
+			refuse(t, "a complex key", "write name: value")
+		case token.DirectiveType:
+			refuse(t, "a directive", "take it out")
+		case token.MappingValueType:
+			if fields++; fields > maxFields {
+				y.report.add(Fault{ID: "too-many", Position: y.position(t), Got: "more fields", Expected: fmt.Sprintf("at most %d in a document", maxFields)})
+				return false
+			}
+		case token.SequenceStartType, token.MappingStartType:
+			open++
+		case token.SequenceEndType, token.MappingEndType:
+			open--
+		}
+		if open > maxDepth || dashes > maxDepth {
+			y.tooDeep(t)
+			return false
+		}
+		if !ok && len(y.report.faults) >= maxFaults {
+			return false
+		}
+	}
+	return ok
+}
+
+func (y *yamlReader) tooDeep(t *token.Token) {
+	y.report.add(Fault{ID: "too-deep", Position: y.position(t), Got: "deeper nesting", Expected: fmt.Sprintf("at most %d levels", maxDepth)})
+}
+
+// parse runs the parser on one document. Whatever it trips over is a fault in
+// the file: a panic in it must not take a gateway down.
+func (y *yamlReader) parse(tokens token.Tokens) (body ast.Node, fault *Fault) {
+	at := y.position(tokens[0])
+	syntax := func(at Position, got string) *Fault {
+		return &Fault{ID: "syntax", Position: at, Got: "no YAML: " + got, Expected: "fields as name: value, lists as - item, indented by spaces"}
+	}
+	defer func() {
+		if recover() != nil {
+			body, fault = nil, syntax(at, "the parser gave up on this document")
+		}
+	}()
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	var bad *yaml.SyntaxError
+	switch {
+	case errors.As(err, &bad) && bad.GetToken() != nil:
+		return nil, syntax(y.position(bad.GetToken()), bad.GetMessage())
+	case err != nil:
+		return nil, syntax(at, "unreadable")
+	case len(file.Docs) != 1 || file.Docs[0].Body == nil:
+		return nil, syntax(at, "content outside a document")
+	}
+	return file.Docs[0].Body, nil
+}
+
+// convert turns the parser's nodes into a tree.
+func (y *yamlReader) convert(n ast.Node, depth int) *tree {
+	if depth > maxDepth {
+		y.tooDeep(n.GetToken())
+		return &tree{}
+	}
+	at := y.position(n.GetToken())
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		return y.mapping(n, at, depth)
+	case *ast.SequenceNode:
+		t := &tree{at: at, shape: sequence}
+		for _, item := range n.Values {
+			t.items = append(t.items, y.convert(item, depth+1))
+		}
+		return t
+	case *ast.LiteralNode:
+		return &tree{at: at, shape: text, text: n.Value.Value}
+	case *ast.StringNode:
+		return &tree{at: at, shape: text, text: n.Value}
+	case *ast.NullNode:
+		return &tree{at: at, shape: null}
+	case *ast.BoolNode:
+		return &tree{at: at, shape: boolean, text: n.GetToken().Value}
+	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+		return &tree{at: at, shape: number, plain: true, text: n.GetToken().Value}
+	}
+	y.report.add(Fault{ID: "unsupported-yaml", Position: at, Got: fmt.Sprintf("a YAML %s", n.Type()), Expected: "plain YAML: fields, lists and values"})
+	return &tree{at: at}
+}
+
+func (y *yamlReader) mapping(n *ast.MappingNode, at Position, depth int) *tree {
+	t := &tree{at: at, shape: mapping}
+	for _, pair := range n.Values {
+		key := pair.Key.GetToken()
+		t.fields = append(t.fields, field{name: key.Value, at: y.position(key), value: y.convert(pair.Value, depth+1)})
+	}
+	if len(t.fields) > 0 && !n.IsFlowStyle {
+		t.at = t.fields[0].at // a block begins with its first field, not with that field's colon
+	}
+	return t
+}
