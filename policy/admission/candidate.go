@@ -3,7 +3,6 @@ package admission
 import (
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 	"time"
 
@@ -147,22 +146,10 @@ func shareOf(doc *vocabulary.Product, f Facts, population int64) Charge {
 		Counter: "share/" + f.Enterprise + "/" + f.Product + "/" + share.Per,
 		Window:  window(share.Per, f.Now, "term"),
 		Units:   f.Units,
-		Limit:   shareLimit(share.Fraction, population),
+		Limit:   share.Of(population),
 		Reason:  ledger.ReasonShareExhausted,
 		Rule:    f.Product + "/share/" + share.Per,
 	}
-}
-
-// shareLimit is ⌊fraction × population⌋, at least 1, exactly. A fraction that is
-// none (a checked document has none such) gives the least.
-func shareLimit(fraction string, population int64) int64 {
-	r, ok := new(big.Rat).SetString(fraction)
-	if !ok || r.Sign() <= 0 || r.Cmp(big.NewRat(1, 1)) > 0 {
-		return 1
-	}
-	r.Mul(r, new(big.Rat).SetInt64(population))
-	whole := new(big.Int).Quo(r.Num(), r.Denom())
-	return max(1, whole.Int64())
 }
 
 // window names the period that a time falls into: days and months in China

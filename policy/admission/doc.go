@@ -56,7 +56,7 @@
 //	resource   Product::"<id>" in Resource::"<id>", Authorisation::"<id>", …
 //	           status, serves, sandbox, scenario, purposes, maxBatch,
 //	           assessedUntil, negativeListed, gradePermits, grade, category,
-//	           personalInformation
+//	           personalInformation, needsConsent
 //	context    purpose, units, epoch, epochEnds, now, grant, renewal, consent
 //
 // Times are Long, milliseconds since 1970; days begin in China Standard Time.

@@ -130,6 +130,18 @@ func (e *Engine) World() *World { return e.world }
 // Policies is the digest of the policy set, as decisions carry it.
 func (e *Engine) Policies() string { return e.policies }
 
+// Policy is the Cedar text of a policy by its id, as a decision names it: a red
+// line's, a grant's or, with all of its document, an operator's forbid.
+func (e *Engine) Policy(id string) (text string, ok bool) {
+	if at, ok := e.byID[cedar.PolicyID(id)]; ok {
+		return e.always[at].text, true
+	}
+	if g, ok := e.world.grants[id]; ok && !e.world.revoked[g.subject()] {
+		return g.policy.text, true
+	}
+	return "", false
+}
+
 // Outcome is a decision with what follows from it. Reason is empty exactly where
 // the job is admitted, and then there is at least one candidate.
 type Outcome struct {

@@ -79,6 +79,7 @@ type productFacts struct {
 	synthetic    bool
 	negative     bool
 	gradePermits bool
+	needsConsent bool
 	covering     []string // authorisations whose scope it is in, sorted
 }
 
@@ -90,12 +91,12 @@ func (w *World) productFacts(doc *vocabulary.Product) productFacts {
 	}
 	r := held.Doc
 	f.grade, f.category, f.personal, f.synthetic = r.Grade, r.Category, r.PersonalInformation, r.Synthetic
-	f.gradePermits = gradePermits(doc, r)
-	for _, list := range w.catalogue.NegativeLists() {
-		f.negative = f.negative || listed(list.Doc, doc, r)
-	}
+	_, forbids := w.catalogue.GradeForbids(doc)
+	f.gradePermits = !forbids
+	f.needsConsent = w.catalogue.NeedsConsent(doc)
+	_, f.negative = w.catalogue.Listed(doc)
 	for _, a := range w.catalogue.Authorisations() {
-		if covers(a.Doc, doc, r) {
+		if a.Doc.Covers(doc, r) {
 			f.covering = append(f.covering, a.Doc.ID)
 		}
 	}
@@ -123,7 +124,7 @@ func (w *World) viewProduct(id string) (*productView, error) {
 	attrs := attributes{
 		"status": statusUnknown, "serves": uid("Action", ""), "sandbox": false, "scenario": "",
 		"purposes": []string{}, "maxBatch": int64(0), "assessedUntil": int64(0),
-		"negativeListed": false, "gradePermits": false, "grade": "", "category": "", "personalInformation": false,
+		"negativeListed": false, "gradePermits": false, "grade": "", "category": "", "personalInformation": false, "needsConsent": false,
 	}
 	var all []entity
 	var parents []cedar.EntityUID
@@ -142,7 +143,7 @@ func (w *World) viewProduct(id string) (*productView, error) {
 			"sandbox":  doc.Sandbox && facts.synthetic, // made-up data only
 			"purposes": purposes, "maxBatch": int64(doc.Batch()), "assessedUntil": assessed.UnixMilli(),
 			"negativeListed": facts.negative, "gradePermits": facts.gradePermits,
-			"grade": string(facts.grade), "category": facts.category, "personalInformation": facts.personal,
+			"grade": string(facts.grade), "category": facts.category, "personalInformation": facts.personal, "needsConsent": facts.needsConsent,
 		}
 		around, err := w.around(doc, facts)
 		if err != nil {
@@ -247,13 +248,14 @@ func (p pair) Get(id cedar.EntityUID) (cedar.Entity, bool) {
 }
 
 // digest is over the canonical JSON array of the entities.
-func (p pair) digest() string {
+func (p pair) digest() string { return ledger.Digest(p.json()) }
+
+func (p pair) json() []byte {
 	b := make([]byte, 0, len(p.product.before)+len(p.product.after)+len(p.enterprise.entity.json)+4)
 	b = append(b, '[')
 	if len(p.product.before) > 0 {
 		b = append(append(b, p.product.before...), ',')
 	}
 	b = append(append(b, p.enterprise.entity.json...), ',')
-	b = append(append(b, p.product.after...), ']')
-	return ledger.Digest(b)
+	return append(append(b, p.product.after...), ']')
 }

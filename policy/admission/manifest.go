@@ -84,7 +84,7 @@ func (w *World) document(e *ledger.Entry, m *ledger.Manifest, author string) (fa
 		f.add(ClassDocument, what, "the kind and id of the document", string(meta.Kind)+" "+meta.ID)
 		return f, nil
 	}
-	w.fits(&f, what, doc, m)
+	w.fits(&f, doc, m, e.Time.Time)
 	apply := func() {}
 	switch doc := doc.(type) {
 	case *vocabulary.Product:
@@ -109,6 +109,18 @@ func (w *World) document(e *ledger.Entry, m *ledger.Manifest, author string) (fa
 	return f, func() {
 		w.catalogue.Put(doc, e.Seq, e.Time.Time, m.Digest)
 		apply()
+	}
+}
+
+// fits checks what a document means beside those in force.
+func (w *World) fits(f *faults, doc vocabulary.Document, m *ledger.Manifest, at time.Time) {
+	parsed := vocabulary.Parsed{Doc: doc, Canonical: m.Document, Digest: m.Digest}
+	for _, fault := range w.catalogue.Fits(parsed, vocabulary.DateOf(at)) {
+		what := m.Kind + " " + m.ID
+		if fault.Path != "" {
+			what += ", " + fault.Path
+		}
+		f.add(ClassMeaning, what, fault.Expected, fault.Got)
 	}
 }
 

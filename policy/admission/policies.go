@@ -19,7 +19,8 @@ import (
 type policy struct {
 	id     cedar.PolicyID
 	reason ledger.Reason // of a forbid
-	digest string        // of the text
+	text   string
+	digest string // of the text
 	cedar  *cedar.Policy
 }
 
@@ -30,7 +31,7 @@ func compile(id, text string, reason ledger.Reason) (policy, error) {
 	if err := c.UnmarshalCedar([]byte(text)); err != nil {
 		return policy{}, fmt.Errorf("policy %s: %w", id, err)
 	}
-	return policy{id: cedar.PolicyID(id), reason: reason, digest: ledger.Digest([]byte(text)), cedar: &c}, nil
+	return policy{id: cedar.PolicyID(id), reason: reason, text: text, digest: ledger.Digest([]byte(text)), cedar: &c}, nil
 }
 
 // redLine is a built-in forbid.
@@ -58,7 +59,7 @@ var redLines = []redLine{
 	{"yingbi/assessment", ledger.ReasonAssessmentExpired, `context.now >= resource.assessedUntil`},
 	{"yingbi/epoch", ledger.ReasonEpochEnded, `context.now >= context.epochEnds`},
 	{"yingbi/batch", ledger.ReasonBatchTooLarge, `context.units < 1 || context.units > resource.maxBatch`},
-	{"yingbi/consent", ledger.ReasonConsentMissing, `resource.personalInformation && !context.consent`},
+	{"yingbi/consent", ledger.ReasonConsentMissing, `resource.needsConsent && !context.consent`},
 }
 
 // Rules that are no red line of fixed text.
@@ -308,7 +309,8 @@ func parsePolicies(id string, text []byte) ([]policy, error) {
 		out = append(out, policy{
 			id:     cedar.PolicyID("operator/" + id + "/" + strconv.Itoa(i+1)),
 			reason: ledger.ReasonOperatorRule,
-			digest: ledger.Digest(text), // of the whole document: where in it is the id's number
+			text:   string(text), // of the whole document: where in it is the id's number
+			digest: ledger.Digest(text),
 			cedar:  c,
 		})
 	}

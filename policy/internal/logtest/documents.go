@@ -5,14 +5,13 @@ import "github.com/yingbi/yingbi/policy/vocabulary"
 // Documents are the sample's manifests, each after those it refers to.
 func Documents() []vocabulary.Document {
 	return []vocabulary.Document{
-		&vocabulary.NegativeList{Meta: meta(vocabulary.KindNegativeList, "negative-list"), Columns: []string{"business-licences.ubi"}},
 		Licences(), SandboxLicences(),
+		&vocabulary.NegativeList{Meta: meta(vocabulary.KindNegativeList, "negative-list"), Columns: []string{"business-licences.ubi"}},
 		Authorisation(),
 		LicenceHolder(), SandboxSector(),
 		EnterpriseDoc(),
 		IndustryGrant(), WelfareGrant(),
-		&vocabulary.Ceiling{Meta: meta(vocabulary.KindCeiling, "licence-holder-ceiling"), Product: Product,
-			Basis: "per-subject", Amount: "0.1600", From: "2026-01-01", Document: Digest("decision")},
+		Ceiling("0.1600"),
 		Tariff("0.1537", "2026-01-01"),
 	}
 }
@@ -111,6 +110,12 @@ func WelfareGrant() *vocabulary.Grant {
 		Conditions: text("applicants only"), Evidence: Digest("evidence"), From: "2026-01-01", Until: "2026-12-31",
 		Quotas: []vocabulary.Quota{{Unit: "subjects", Per: "month", Limit: 500}}, Contract: Digest("contract"),
 	}
+}
+
+// Ceiling is the product's.
+func Ceiling(amount string) *vocabulary.Ceiling {
+	return &vocabulary.Ceiling{Meta: meta(vocabulary.KindCeiling, "licence-holder-ceiling"), Product: Product,
+		Basis: "per-subject", Amount: amount, From: "2026-01-01", Document: Digest("decision")}
 }
 
 // Tariff prices the product from a day on.
