@@ -128,7 +128,7 @@ func (k *checker) refers(p Parsed, path string, kind Kind, id string) bool {
 	}
 	ids := slices.Sorted(maps.Keys(k.now.held[kind]))
 	fix := suggestion(id, ids)
-	if fix == "" {
+	if fix == "" || kind == KindEnterprise { // another enterprise's code is never what was meant
 		fix = fmt.Sprintf("apply the %s first, or with this file", kind)
 	}
 	k.fault(p, "broken-reference", path, quote(id), fmt.Sprintf("a registered %s: %s", kind, list(ids)), fix)

@@ -116,7 +116,7 @@ func (d *decoder) kindOf(root *tree) Document {
 // structure decodes fields into a struct.
 func (d *decoder) structure(t *tree, path string, into reflect.Value) {
 	if t.shape != mapping {
-		d.add(Fault{ID: "wrong-type", Position: t.at, Path: path, Got: t.show(), Expected: "fields: " + strings.Join(schemaOf(into.Type()).names, ", ")})
+		d.wrongType(t, path, "fields: "+strings.Join(schemaOf(into.Type()).names, ", "), write(path, exampleOf(into.Type())))
 		return
 	}
 	schema := schemaOf(into.Type())
@@ -172,7 +172,7 @@ func (d *decoder) missing(at Position, path string, spec *spec) {
 		expected += " (" + r.expected + ")"
 		example = strings.ReplaceAll(example, "$", r.example)
 	}
-	d.add(Fault{ID: "missing-field", Position: at, Path: path, Got: "nothing", Expected: expected, Fix: fmt.Sprintf("write e.g. %s: %s", name(path), example)})
+	d.add(Fault{ID: "missing-field", Position: at, Path: path, Got: "nothing", Expected: expected, Fix: write(path, example)})
 }
 
 // ruleOf is the rule of a field's scalars. An enterprise's id is its credit code.
@@ -200,7 +200,7 @@ func (d *decoder) value(t *tree, path string, into reflect.Value, spec *spec) {
 		d.table(t, path, into, spec)
 	case reflect.Bool:
 		if t.shape != boolean {
-			d.wrongType(t, path, "true or false", "write e.g. "+name(path)+": true")
+			d.wrongType(t, path, "true or false", write(path, "true"))
 			return
 		}
 		into.SetBool(t.text == "true")
@@ -282,10 +282,10 @@ func (d *decoder) scalar(t *tree, path string, into reflect.Value, r *rule) {
 	whole := into.CanInt()
 	switch {
 	case t.shape == null || t.shape == sequence || t.shape == mapping:
-		d.wrongType(t, path, r.expected, "write e.g. "+name(path)+": "+r.example)
+		d.wrongType(t, path, r.expected, write(path, r.example))
 		return
 	case whole && t.shape != number:
-		d.wrongType(t, path, r.expected, "write e.g. "+name(path)+": "+r.example)
+		d.wrongType(t, path, r.expected, write(path, r.example))
 		return
 	case !whole && t.shape != text && (t.shape == boolean || !t.plain):
 		d.wrongType(t, path, r.expected, fmt.Sprintf("if it is meant, write %s: %q", name(path), t.text))
@@ -320,7 +320,7 @@ func (d *decoder) wrongType(t *tree, path, expected, fix string) {
 }
 
 func (d *decoder) bad(t *tree, path string, r *rule, err error) {
-	got, fix := t.show(), "write e.g. "+name(path)+": "+r.example
+	got, fix := t.show(), write(path, r.example)
 	if err != errBad {
 		got = err.Error()
 	}
@@ -331,6 +331,14 @@ func (d *decoder) bad(t *tree, path string, r *rule, err error) {
 		}
 	}
 	d.add(Fault{ID: r.id, Position: t.at, Path: path, Got: got, Expected: r.expected, Fix: fix})
+}
+
+// write says how a field, or an item of a list, is written.
+func write(path, example string) string {
+	if strings.HasSuffix(path, "]") {
+		example = "[" + example + "]"
+	}
+	return "write e.g. " + name(path) + ": " + example
 }
 
 // name is the last field's name of a path, without an index.

@@ -43,7 +43,7 @@ var rules = map[string]*rule{
 	"id":           pattern(`[a-z0-9][a-z0-9.-]{0,62}`, "an id: lower-case letters, digits, dots and hyphens, at most 63", "licence-status"),
 	"slug":         pattern(`[a-z0-9][a-z0-9-]{0,62}`, "lower-case letters, digits and hyphens, at most 63", "market-regulation"),
 	"column":       pattern(`[a-z][a-z0-9_]{0,62}`, "a column name: lower-case letters, digits and underscores, a letter first, at most 63", "legal_name"),
-	"column-ref":   pattern(`(\*|[a-z0-9][a-z0-9.-]{0,62})\.[a-z][a-z0-9_]{0,62}`, "resource.column, or *.column for every resource", "*.id_number"),
+	"column-ref":   pattern(`(\*|[a-z0-9][a-z0-9.-]{0,62})\.[a-z][a-z0-9_]{0,62}`, "resource.column, or *.column for every resource", `"*.id_number"`),
 	"registration": pattern(`[\p{L}\p{N}][\p{L}\p{N}./_-]{0,63}`, "a registration number: letters, digits, dots, slashes, underscores and hyphens, at most 64", "DJ-2026-000123"),
 
 	"text":        {id: "bad-text", expected: "text of 1 to 4096 bytes without control characters", example: "Licence status", check: checkText(4096, true)},
@@ -55,7 +55,7 @@ var rules = map[string]*rule{
 	"part":        {id: "bad-decimal", expected: "a decimal of 0 to 1, up to 9 decimals", example: "0.99", check: checkFraction(true)},
 	"digest":      {id: "bad-digest", expected: `"sha256:" and 64 lower-case hex digits`, example: "sha256:" + strings.Repeat("0", 8) + "…", check: checkDigest},
 	"key":         {id: "bad-key", expected: `"ed25519:" and the 44 characters of standard base64 of a public key`, example: "ed25519:… (yingbi identity show prints it)", check: checkKey},
-	"credit-code": {id: "bad-credit-code", expected: "a unified social credit code of 18 characters", example: "91110000802100433B", check: CheckCreditCode},
+	"credit-code": {id: "bad-credit-code", expected: "a unified social credit code of 18 characters", example: "91330000MA0ACME005", check: CheckCreditCode},
 	"any-id":      pattern(`[a-z0-9][a-z0-9.-]{0,62}|[0-9A-HJ-NP-RTUWXY]{18}`, "a document's id", "licence-status"),
 	"role":        enum("bad-enum", roleNames()...),
 	"identity":    {id: "bad-identity", expected: "an identity, yingbi://role/id", example: "yingbi://auditor/city-audit", check: checkIdentity},
@@ -136,8 +136,11 @@ func wholeNumber(low, high string) (*rule, error) {
 	}
 	return &rule{id: "bad-number", expected: expected, example: strconv.FormatInt(min(most, 1000), 10), check: func(s string) error {
 		n, err := parseWhole(s)
-		if err != nil || n < least || n > most {
+		switch {
+		case err != nil || n < least || n > most && high != "":
 			return errBad
+		case n > most:
+			return fmt.Errorf("%d, more than %d, the largest whole number that every JSON reader keeps", n, most)
 		}
 		return nil
 	}}, nil

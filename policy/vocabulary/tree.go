@@ -57,7 +57,7 @@ func (t *tree) show() string {
 	case sequence:
 		return fmt.Sprintf("a list of %d", len(t.items))
 	case mapping:
-		return fmt.Sprintf("%d fields", len(t.fields))
+		return "fields"
 	case boolean, number:
 		return t.text
 	}
