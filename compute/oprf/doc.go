@@ -58,6 +58,19 @@
 // Zero methods clear what this package owns. Temporaries inside the libraries
 // and copies made by the garbage collector are beyond it.
 //
+// # Cost
+//
+// µs per element on one core of a shared AMD EPYC (Zen 3), go test -bench .
+//
+//	                          batch of 1   64   2048
+//	Blind (circl)                     82   81
+//	Evaluate with proof              180   70     48
+//	  the same by circl's server     395  156
+//	Finalise (circl)                 535  240
+//	Outputs                           37 to 45
+//	Fill, Column                     1.2, 0.7 a member
+//	Find                              13 a column of 511 slots
+//
 // # What it does not defend
 //
 // A quantum computer finds k from the public key and opens every masked table.

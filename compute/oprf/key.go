@@ -115,7 +115,7 @@ func (pk *PublicKey) UnmarshalText(text []byte) error {
 	if !ok {
 		return fmt.Errorf("oprf: public key: %w: does not begin with %q", ErrKey, publicKeyPrefix)
 	}
-	b, err := base64.StdEncoding.Strict().DecodeString(b64)
+	b, err := base64.StdEncoding.DecodeString(b64)
 	if err != nil || base64.StdEncoding.EncodeToString(b) != b64 {
 		return fmt.Errorf("oprf: public key: %w: not standard base64", ErrKey)
 	}

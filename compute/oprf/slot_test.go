@@ -422,10 +422,10 @@ func TestOrder(t *testing.T) {
 	if len(count) != 12 || chi > 11+6*4.7 { // 11 degrees of freedom, sd √22
 		t.Errorf("%d samples, chi-square %.0f: %v", len(count), chi, count)
 	}
-	for range 1000 {
-		if x, err := src.below(1); err != nil || x != 0 {
-			t.Fatalf("below 1: %d, %v", x, err)
-		}
+	// 2^32 is 1 more than a multiple of 3: the word 0 is the one to reject.
+	src = newRandomness(bytes.NewReader([]byte{0, 0, 0, 0, 255, 255, 255, 255}))
+	if x, err := src.below(3); err != nil || x != 2 {
+		t.Fatalf("below 3 with the surplus word first: %d, %v; want 2", x, err)
 	}
 }
 
