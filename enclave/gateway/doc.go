@@ -1,0 +1,25 @@
+// Package gateway takes a job through its life: admit, run, settle, answer.
+//
+//	Submit   authenticate the signed header → admit by policy → evaluate →
+//	         settle in one transaction → result and receipt
+//	Lookup   of a settled job: claim the indices → answer encrypted queries
+//
+// It is the only place that sees both a price and the processor time behind
+// it, and it sees neither identifiers nor answers.
+//
+// It promises:
+//
+//   - Released ⇔ logged: an evaluation leaves only when its entry is durable
+//     and under a signed checkpoint.
+//   - A job is decided on a world that no control entry has changed by the time
+//     it settles; a revocation holds from the next settlement on.
+//   - The same job id with the same signed header gives the same bytes and
+//     costs nothing; another header under the id is refused.
+//   - A job makes at most as many lookups as it settled subjects, plus the
+//     product's padding. Found and not found take the same path.
+//   - Refusals of authenticated, well-formed jobs are entries, free, and name
+//     the rule. Above a rate they are counted in one entry. Others are none.
+//
+// Its errors are *[Error]: what may go to the caller, and what happened inside,
+// which may not.
+package gateway

@@ -1,0 +1,158 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/yingbi/yingbi/enclave/internal/world"
+	"github.com/yingbi/yingbi/enclave/keyring"
+	"github.com/yingbi/yingbi/enclave/state"
+	"github.com/yingbi/yingbi/policy/ledger"
+	"github.com/yingbi/yingbi/policy/vocabulary"
+)
+
+// Config is what a gateway works with. The store, the world and the keyring
+// are the caller's to close, after the gateway.
+type Config struct {
+	Store   *state.Store
+	World   *world.Follower
+	Keyring keyring.Secrets
+	Tables  string           // the folder of published tables
+	Origin  string           // the log's name
+	Server  string           // the gateway's identity, as the actor of entries
+	Clock   func() time.Time // nil: time.Now
+
+	Kernels          int // kernels computed at once; 0: one a processor
+	Queue            int // calls that may wait for one; 0: none
+	PerEnterprise    int // calls of one enterprise at once; 0: 16
+	QueriesPerCall   int // queries in one Lookup; 0: 64
+	DenialsPerMinute int // denied entries of one enterprise; 0: 20
+}
+
+// Gateway answers enterprises. All methods may be called concurrently.
+type Gateway struct {
+	Config
+	limit   *limiter
+	denials *denials
+	tables  *tables
+	speed   speed
+
+	stop    context.CancelFunc
+	stopped sync.WaitGroup
+}
+
+// upkeepEvery is how often a gateway looks for changes of the world that no
+// call asked about, for windows of denials that are over and for tables that
+// are no longer served.
+const upkeepEvery = time.Second
+
+// New makes a gateway and checks that it can read the ledger.
+func New(ctx context.Context, c Config) (*Gateway, error) {
+	if c.Store == nil || c.World == nil || c.Keyring == nil || c.Origin == "" {
+		return nil, errors.New("gateway: a store, a world, a keyring and an origin are needed")
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	setDefault(&c.Kernels, runtime.GOMAXPROCS(0))
+	setDefault(&c.PerEnterprise, 16)
+	setDefault(&c.QueriesPerCall, 64)
+	setDefault(&c.DenialsPerMinute, 20)
+	if _, err := c.World.Snapshot(ctx); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	g := &Gateway{
+		Config: c, limit: newLimiter(c.Kernels, c.Queue, c.PerEnterprise),
+		denials: newDenials(c.DenialsPerMinute), tables: newTables(c.Tables, c.Keyring),
+	}
+	var upkeep context.Context
+	upkeep, g.stop = context.WithCancel(context.Background())
+	g.stopped.Go(func() { g.keepUp(upkeep) })
+	return g, nil
+}
+
+func setDefault(n *int, value int) {
+	if *n <= 0 {
+		*n = value
+	}
+}
+
+// Close logs the denials that are counted and not yet logged, and closes the
+// tables. No call may be under way.
+func (g *Gateway) Close() error {
+	g.stop()
+	g.stopped.Wait()
+	err := g.logCounted(context.Background(), g.Clock(), true)
+	g.tables.close()
+	return err
+}
+
+func (g *Gateway) keepUp(ctx context.Context) {
+	tick := time.NewTicker(upkeepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			g.upkeep(ctx)
+		}
+	}
+}
+
+// upkeep does what no call waits for. What fails is tried again at the next
+// tick, and is every call's error meanwhile.
+func (g *Gateway) upkeep(ctx context.Context) {
+	now := g.Clock()
+	if s, err := g.World.Snapshot(ctx); err == nil {
+		g.tables.retain(s, now)
+	}
+	_ = g.logCounted(ctx, now, false)
+}
+
+// snapshot is the world that a call is decided in.
+func (g *Gateway) snapshot(ctx context.Context) (*world.Snapshot, error) {
+	s, err := g.World.Snapshot(ctx)
+	if err != nil {
+		return nil, stateError("reading the ledger", err)
+	}
+	return s, nil
+}
+
+// enterprise wants a caller that is one.
+func enterprise(who vocabulary.Identity) error {
+	if who.Role != vocabulary.RoleEnterprise {
+		return refuse(ledger.ReasonWrongIdentity, "certificate", "role", string(who.Role), "expected", string(vocabulary.RoleEnterprise))
+	}
+	return nil
+}
+
+// registered wants an enterprise with a manifest.
+func registered(s *world.Snapshot, who vocabulary.Identity) error {
+	if err := enterprise(who); err != nil {
+		return err
+	}
+	if _, ok := s.World.Catalogue().Enterprise(who.ID); !ok {
+		return refuse(ledger.ReasonNotRegistered, "yingbi/enterprise")
+	}
+	return nil
+}
+
+// stateError says what a failure of the database is to a caller: try again
+// where another try can do better, else an error inside.
+func stateError(doing string, err error) error {
+	var own *Error
+	switch {
+	case errors.As(err, &own), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.Is(err, state.ErrUnconfirmed), errors.Is(err, state.ErrBusy):
+		return unavailable("state", retryAfter, fmt.Errorf("%s: %w", doing, err))
+	case errors.Is(err, state.ErrBelowMark), errors.Is(err, state.ErrForked), errors.Is(err, state.ErrClosed):
+		return unavailable("state", 0, fmt.Errorf("%s: %w", doing, err))
+	}
+	return internal(doing, err)
+}

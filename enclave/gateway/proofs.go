@@ -1,0 +1,134 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+
+	"github.com/yingbi/yingbi/enclave/internal/world"
+	"github.com/yingbi/yingbi/policy/ledger"
+	"github.com/yingbi/yingbi/policy/vocabulary"
+	"github.com/yingbi/yingbi/sdk/yingbipb"
+)
+
+// Receipt gives a settled job's receipt again, against the newest checkpoint.
+func (g *Gateway) Receipt(ctx context.Context, who vocabulary.Identity, req *yingbipb.ReceiptRequest) (*yingbipb.ReceiptResponse, error) {
+	if err := enterprise(who); err != nil {
+		return nil, err
+	}
+	j, err := g.jobOf(ctx, who, req.GetJob())
+	if err != nil {
+		return nil, err
+	}
+	receipt, err := g.receipt(ctx, j.Seq)
+	if err != nil {
+		return nil, err
+	}
+	return &yingbipb.ReceiptResponse{Receipt: receipt}, nil
+}
+
+func (g *Gateway) receipt(ctx context.Context, seq int64) (*yingbipb.Receipt, error) {
+	r, err := g.Store.Receipt(ctx, seq)
+	if err != nil {
+		return nil, stateError("proving the entry", err)
+	}
+	return &yingbipb.Receipt{Entry: r.Entry, Salt: r.Salt, Proof: []byte(r.Proof)}, nil
+}
+
+// checkpointTries is how often a checkpoint and the proofs under it are read
+// again because a newer one came in between.
+const checkpointTries = 16
+
+// Checkpoint gives the newest signed checkpoint, the proof that it continues
+// the caller's last, and the publish entry of a named version proved under it.
+// A version need not be served any more to be proved.
+func (g *Gateway) Checkpoint(ctx context.Context, _ vocabulary.Identity, req *yingbipb.CheckpointRequest) (*yingbipb.CheckpointResponse, error) {
+	seq := int64(-1)
+	if req.GetProduct() != "" {
+		s, err := g.snapshot(ctx)
+		if err != nil {
+			return nil, err
+		}
+		v, err := versionOf(s, req)
+		if err != nil {
+			return nil, err
+		}
+		seq = v.Seq
+	}
+	for range checkpointTries {
+		resp, err := g.proofs(ctx, req.GetSince(), seq)
+		if err != nil || resp != nil {
+			return resp, err
+		}
+	}
+	return nil, unavailable("checkpoint", retryAfter, errors.New("checkpoints come faster than proofs are read"))
+}
+
+func versionOf(s *world.Snapshot, req *yingbipb.CheckpointRequest) (world.Version, error) {
+	if _, _, ok := s.World.Product(req.GetProduct()); !ok {
+		return world.Version{}, refuse(ledger.ReasonUnknownProduct, "yingbi/product")
+	}
+	v, ok := s.Version(req.GetProduct(), int(req.GetEpoch()), int(req.GetVersion()))
+	if !ok {
+		return world.Version{}, refuse(ledger.ReasonNotPublished, "yingbi/published")
+	}
+	return v, nil
+}
+
+// proofs reads all under one checkpoint; nil, nil if a newer one came between.
+func (g *Gateway) proofs(ctx context.Context, since, seq int64) (*yingbipb.CheckpointResponse, error) {
+	msg, tree, err := g.Store.Checkpoint(ctx)
+	if err != nil {
+		return nil, stateError("reading the checkpoint", err)
+	}
+	if since < 0 || since > tree.N {
+		return nil, badRequest("since: the log has %d entries", tree.N)
+	}
+	resp := &yingbipb.CheckpointResponse{Checkpoint: msg}
+	hashes, err := g.Store.Consistency(ctx, since, tree.N)
+	if err != nil {
+		return nil, stateError("proving consistency", err)
+	}
+	resp.Consistency = make([][]byte, len(hashes))
+	for i, h := range hashes {
+		resp.Consistency[i] = append([]byte(nil), h[:]...)
+	}
+	if seq < 0 {
+		return resp, nil
+	}
+	if resp.Published, err = g.receipt(ctx, seq); err != nil {
+		return nil, err
+	}
+	if !endsIn(resp.Published.GetProof(), msg) {
+		return nil, nil
+	}
+	return resp, nil
+}
+
+// endsIn says whether a tlog-proof is under a checkpoint: it ends in its bytes.
+func endsIn(proof, checkpoint []byte) bool {
+	return len(proof) >= len(checkpoint) && string(proof[len(proof)-len(checkpoint):]) == string(checkpoint)
+}
+
+// PublicPart gives the public answer part of a served version, by its digest.
+func (g *Gateway) PublicPart(ctx context.Context, _ vocabulary.Identity, digest string) ([]byte, error) {
+	s, err := g.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := g.Clock()
+	for v := range s.All {
+		if v.Descriptor.Lattice.Answer != digest {
+			continue
+		}
+		if _, ok := s.Served(v.Product, v.Epoch, v.Version, now); !ok {
+			return nil, refuse(ledger.ReasonEpochEnded, "yingbi/epoch")
+		}
+		table, done, err := g.tables.table(ctx, v)
+		if err != nil {
+			return nil, tableError(err)
+		}
+		defer done()
+		return append([]byte(nil), table.PublicPart()...), nil
+	}
+	return nil, refuse(ledger.ReasonUnknownProduct, "digest")
+}

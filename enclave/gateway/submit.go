@@ -1,0 +1,296 @@
+package gateway
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/yingbi/yingbi/compute/oprf"
+	"github.com/yingbi/yingbi/enclave/internal/world"
+	"github.com/yingbi/yingbi/enclave/release"
+	"github.com/yingbi/yingbi/enclave/state"
+	"github.com/yingbi/yingbi/policy/admission"
+	"github.com/yingbi/yingbi/policy/ledger"
+	"github.com/yingbi/yingbi/policy/vocabulary"
+	"github.com/yingbi/yingbi/sdk/yingbipb"
+)
+
+// job is an authenticated, well-formed request.
+type job struct {
+	header    *ledger.Header
+	signature []byte
+	key       ed25519.PublicKey
+	digest    string // of header and signature: what the job id stands for
+	blinded   []byte
+	bytesIn   int64
+}
+
+// settleTries is how often a job is decided anew because the world changed
+// between its decision and its settlement.
+const settleTries = 4
+
+// Submit takes a verify job from its signed header to its settled result. The
+// same request again gives the same evaluation and costs nothing.
+func (g *Gateway) Submit(ctx context.Context, who vocabulary.Identity, req *yingbipb.EvaluateRequest) (*yingbipb.EvaluateResponse, error) {
+	if err := enterprise(who); err != nil {
+		return nil, err
+	}
+	if err := g.limit.enter(who.ID); err != nil {
+		return nil, err
+	}
+	defer g.limit.leave(who.ID)
+	s, err := g.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	j, err := authenticate(s, who, req)
+	if err != nil {
+		return nil, err
+	}
+	for try := 1; ; try++ {
+		resp, err := g.submit(ctx, s, j)
+		if !errors.Is(err, errMoved) {
+			return resp, err
+		}
+		if try == settleTries {
+			return nil, unavailable("world", retryAfter, err)
+		}
+		if s, err = g.snapshot(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// errMoved: a control entry followed the world that a job was decided in.
+var errMoved = errors.New("the world changed while the job ran")
+
+func (g *Gateway) submit(ctx context.Context, s *world.Snapshot, j *job) (*yingbipb.EvaluateResponse, error) {
+	prior, err := g.Store.Job(ctx, j.header.Job)
+	if err == nil {
+		return g.repeat(ctx, s, j, prior)
+	}
+	if !errors.Is(err, state.ErrNotFound) {
+		return nil, stateError("looking for the job", err)
+	}
+	a, err := g.admit(ctx, s, j)
+	if err != nil {
+		return nil, err
+	}
+	r, err := g.run(ctx, a.version, j)
+	if err != nil {
+		return nil, err
+	}
+	prior, err = g.settle(ctx, s, j, a, r)
+	if err != nil {
+		return nil, err
+	}
+	if prior.Header != j.digest || prior.Answer != r.digest {
+		return g.repeat(ctx, s, j, prior) // another call settled the id first
+	}
+	return g.respond(ctx, prior.Seq, r)
+}
+
+// authenticate reads a request strictly and checks who signed it. What it
+// refuses was not shown to come from the enterprise, or is no job at all, and
+// makes no entry.
+func authenticate(s *world.Snapshot, who vocabulary.Identity, req *yingbipb.EvaluateRequest) (*job, error) {
+	h, err := ledger.DecodeHeader(req.GetHeader())
+	if err != nil {
+		return nil, badRequest("header: %v", err)
+	}
+	if h.Enterprise != who.ID {
+		return nil, refuse(ledger.ReasonWrongIdentity, "certificate", "detail", "the header names another enterprise")
+	}
+	key, ok := s.World.SigningKey(h.Enterprise)
+	if !ok {
+		return nil, refuse(ledger.ReasonNotRegistered, "yingbi/enterprise")
+	}
+	if !ledger.Verify(key, ledger.ContextRequest, req.GetHeader(), req.GetSignature()) {
+		return nil, refuse(ledger.ReasonBadSignature, "signature")
+	}
+	blinded := req.GetBlinded()
+	switch n := len(blinded) / oprf.ElementSize; {
+	case len(blinded)%oprf.ElementSize != 0 || int64(n) != h.Units || n > oprf.MaxBatch:
+		return nil, badRequest("the payload has %d bytes, expected %d for %d units", len(blinded), h.Units*oprf.ElementSize, h.Units)
+	case len(h.Payloads) != 1 || h.Payloads[0] != ledger.Digest(blinded):
+		return nil, badRequest("payloads: expected the digest of the blinded elements alone")
+	}
+	return &job{
+		header: h, signature: req.GetSignature(), key: key, blinded: blinded,
+		digest:  ledger.Digest(append(append([]byte{}, req.GetHeader()...), req.GetSignature()...)),
+		bytesIn: int64(len(req.GetHeader()) + len(req.GetSignature()) + len(blinded)),
+	}, nil
+}
+
+// admitted is a job that the policies admit, in the world that they did.
+type admitted struct {
+	at      time.Time
+	outcome admission.Outcome
+	version world.Version // newest of the job's epoch
+	renews  string        // the job that it renews
+}
+
+// admit decides a job. A refusal is logged.
+func (g *Gateway) admit(ctx context.Context, s *world.Snapshot, j *job) (*admitted, error) {
+	now := ledger.NewTime(g.Clock()).Time
+	h := j.header
+	if h.Origin != g.Origin {
+		return nil, g.deny(ctx, s, now, j, refuse(ledger.ReasonWrongOrigin, "origin", "expected", g.Origin), nil)
+	}
+	if err := g.renewable(ctx, s, h, now); err != nil {
+		var refusal *Error
+		if errors.As(err, &refusal) && refusal.Rule == admission.RuleRenewal {
+			return nil, g.deny(ctx, s, now, j, refusal, nil)
+		}
+		return nil, err
+	}
+	outcome, err := s.Engine.Decide(admission.FactsOf(h, now))
+	if errors.Is(err, admission.ErrFacts) {
+		return nil, badRequest("header: %v", err)
+	}
+	if err != nil {
+		return nil, internal("deciding the job", err)
+	}
+	if !outcome.Admitted() {
+		return nil, g.deny(ctx, s, now, j, g.explain(s, h, refuse(outcome.Reason, outcome.Rule)), &outcome.Decision)
+	}
+	version, ok := s.Served(h.Product, h.Epoch, 0, now)
+	if !ok {
+		return nil, internal("finding the version that serves the job", errors.New("the policies admit an epoch that has none"))
+	}
+	_, short := chargeable(outcome.Candidates, func(counter, window string) (int64, error) {
+		return g.Store.Used(ctx, counter, window)
+	})
+	if short != nil {
+		return nil, g.quotaRefusal(ctx, s, now, j, short)
+	}
+	return &admitted{at: now, outcome: outcome, version: version, renews: h.Renews}, nil
+}
+
+// explain adds to a refusal what helps the caller.
+func (g *Gateway) explain(s *world.Snapshot, h *ledger.Header, e *Error) *Error {
+	switch e.Reason {
+	case ledger.ReasonEpochEnded:
+		if live, ok := s.World.Live(h.Product); ok {
+			e.Meta = map[string]string{"epoch": fmt.Sprint(live.Epoch)}
+		}
+	case ledger.ReasonBatchTooLarge:
+		if doc, _, ok := s.World.Product(h.Product); ok {
+			e.Meta = map[string]string{"limit": fmt.Sprint(doc.Batch())}
+		}
+	}
+	return e
+}
+
+// renewable checks that a job which says it renews another may.
+func (g *Gateway) renewable(ctx context.Context, s *world.Snapshot, h *ledger.Header, now time.Time) error {
+	if h.Renews == "" {
+		return nil
+	}
+	old, err := g.Store.Job(ctx, h.Renews)
+	if errors.Is(err, state.ErrNotFound) {
+		return refuse(ledger.ReasonBadRequest, admission.RuleRenewal, "detail", "the job to renew is unknown")
+	}
+	if err != nil {
+		return stateError("looking for the job to renew", err)
+	}
+	raw, _, err := g.Store.Record(ctx, old.Seq)
+	if err != nil {
+		return stateError("reading the job to renew", err)
+	}
+	entry, err := ledger.Decode(raw)
+	if err != nil || entry.TheCall() == nil {
+		return internal("reading the job to renew", errors.Join(err, errors.New("its entry is no call")))
+	}
+	past := admission.Past{
+		Enterprise: old.Enterprise, Product: old.Product, Purpose: vocabulary.Purpose(entry.TheCall().Header.Purpose),
+		Epoch: old.Epoch, Units: old.Units, Renewal: entry.TheCall().Header.Renews != "", Renewed: old.Renewed,
+	}
+	if err := s.World.Renewable(past, h, now); err != nil {
+		detail := "it may not be renewed by this job"
+		if past.Enterprise == h.Enterprise {
+			detail = err.Error() // says what of the enterprise's own job stands against it
+		}
+		return refuse(ledger.ReasonBadRequest, admission.RuleRenewal, "detail", detail)
+	}
+	return nil
+}
+
+// result is what a kernel gave.
+type result struct {
+	evaluated, proof []byte
+	digest           string
+	cpu              int64
+}
+
+func (r *result) answer() []byte { return append(append([]byte{}, r.evaluated...), r.proof...) }
+
+// run evaluates a job's payload under its epoch's key.
+func (g *Gateway) run(ctx context.Context, v world.Version, j *job) (*result, error) {
+	e, err := g.tables.evaluator(ctx, v)
+	if err != nil {
+		return nil, internal("running the job", err)
+	}
+	return g.evaluate(ctx, e, j)
+}
+
+func (g *Gateway) evaluate(ctx context.Context, e *release.Evaluator, j *job) (*result, error) {
+	if err := g.limit.acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer g.limit.release()
+	r := new(result)
+	var err error
+	r.cpu = cpuTime(func() { r.evaluated, r.proof, err = e.Evaluate(j.blinded) })
+	switch {
+	case errors.Is(err, oprf.ErrElement), errors.Is(err, oprf.ErrIdentity), errors.Is(err, oprf.ErrBatch):
+		return nil, badRequest("payload: %v", err)
+	case err != nil:
+		return nil, internal("evaluating", err)
+	}
+	g.speed.evaluated(len(j.blinded)/oprf.ElementSize, r.cpu)
+	r.digest = ledger.Digest(r.answer())
+	return r, nil
+}
+
+// repeat answers a settled job again, from what was kept or by computing the
+// same bytes. Its world may have changed since: what was paid for is given.
+func (g *Gateway) repeat(ctx context.Context, s *world.Snapshot, j *job, prior *state.Job) (*yingbipb.EvaluateResponse, error) {
+	if prior.Header != j.digest || prior.Enterprise != j.header.Enterprise {
+		return nil, g.deny(ctx, s, ledger.NewTime(g.Clock()).Time, j, refuse(ledger.ReasonJobReused, "job"), nil)
+	}
+	answer, err := g.Store.Answer(ctx, prior.ID)
+	if err == nil {
+		n := len(j.blinded)
+		if ledger.Digest(answer) != prior.Answer || len(answer) != n+oprf.ProofSize {
+			return nil, internal("answering again", errors.New("the answer kept is not the one settled"))
+		}
+		return g.respond(ctx, prior.Seq, &result{evaluated: answer[:n], proof: answer[n:]})
+	}
+	if !errors.Is(err, state.ErrNotFound) {
+		return nil, stateError("looking for the answer", err)
+	}
+	v, ok := s.Version(prior.Product, prior.Epoch, 0)
+	if !ok {
+		return nil, internal("answering again", errors.New("the job's epoch was never published"))
+	}
+	r, err := g.run(ctx, v, j)
+	if err != nil {
+		return nil, err
+	}
+	if r.digest != prior.Answer {
+		return nil, internal("answering again", errors.New("computing again gave other bytes"))
+	}
+	return g.respond(ctx, prior.Seq, r)
+}
+
+// respond gives a settled result with its receipt.
+func (g *Gateway) respond(ctx context.Context, seq int64, r *result) (*yingbipb.EvaluateResponse, error) {
+	receipt, err := g.receipt(ctx, seq)
+	if err != nil {
+		return nil, err
+	}
+	return &yingbipb.EvaluateResponse{Evaluated: r.evaluated, Proof: r.proof, Receipt: receipt}, nil
+}

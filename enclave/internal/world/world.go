@@ -1,0 +1,173 @@
+// Package world keeps the fold of a domain's ledger up to date: what is in
+// force, published, suspended, granted, as of the newest control entry in the
+// database, whichever process wrote it.
+//
+// A [Snapshot] never changes, so a job is decided on one and settles only if
+// no control entry followed it. Making one reads what is new since the last;
+// asking for one that is current costs a read of one number.
+package world
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/yingbi/yingbi/compute/lookup"
+	"github.com/yingbi/yingbi/enclave/state"
+	"github.com/yingbi/yingbi/policy/admission"
+	"github.com/yingbi/yingbi/policy/ledger"
+)
+
+// Snapshot is the world as of the control entry Seq. It is shared: nothing in
+// it may be changed.
+type Snapshot struct {
+	Seq    int64 // newest control entry; -1: none
+	World  *admission.World
+	Engine *admission.Engine
+
+	versions map[string][]Version // by product, in the order of publication
+}
+
+// Version is one published version of a product's operand.
+type Version struct {
+	Product        string
+	Epoch, Version int
+	Seq            int64     // the publish entry
+	At             time.Time // its time
+	Superseded     time.Time // when the product's next version was published; zero: it is the newest
+	Descriptor     *lookup.Descriptor
+	Digest         string // of the descriptor
+}
+
+// Versions are a product's published versions, oldest first.
+func (s *Snapshot) Versions(product string) []Version { return s.versions[product] }
+
+// All yields every published version.
+func (s *Snapshot) All(yield func(Version) bool) {
+	for _, vs := range s.versions {
+		for _, v := range vs {
+			if !yield(v) {
+				return
+			}
+		}
+	}
+}
+
+// Version is one version of an epoch; version 0 is the epoch's newest, epoch 0
+// the product's newest epoch. It says nothing about whether it is served.
+func (s *Snapshot) Version(product string, epoch, version int) (Version, bool) {
+	vs := s.versions[product]
+	for i := len(vs) - 1; i >= 0; i-- {
+		v := vs[i]
+		if (epoch == 0 || v.Epoch == epoch) && (version == 0 || v.Version == version) {
+			return v, true
+		}
+	}
+	return Version{}, false
+}
+
+// Served is a version of an epoch that is served: the epoch is, and the
+// version is the epoch's newest or was until less than the product's grace
+// ago, so that who was reading it can finish.
+func (s *Snapshot) Served(product string, epoch, version int, now time.Time) (Version, bool) {
+	newest, ok := s.World.Served(product, epoch, now)
+	if !ok {
+		return Version{}, false
+	}
+	v, ok := s.Version(product, epoch, version)
+	if !ok || v.Seq == newest.Seq {
+		return v, ok
+	}
+	doc, _, ok := s.World.Product(product)
+	return v, ok && now.Before(v.Superseded.Add(doc.Grace()))
+}
+
+// Follower makes snapshots of one database.
+type Follower struct {
+	store   *state.Store
+	mu      sync.Mutex // one makes the next
+	current atomic.Pointer[Snapshot]
+}
+
+// NewFollower begins before the first entry.
+func NewFollower(store *state.Store) *Follower {
+	f := &Follower{store: store}
+	f.current.Store(&Snapshot{Seq: -1, World: admission.NewWorld(), versions: map[string][]Version{}})
+	return f
+}
+
+// Snapshot returns the world as of now.
+func (f *Follower) Snapshot(ctx context.Context) (*Snapshot, error) {
+	seq, err := f.store.ControlSeq(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("asking how far the ledger has come: %w", err)
+	}
+	if s := f.current.Load(); s.Seq >= seq && s.Engine != nil {
+		return s, nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s := f.current.Load(); s.Seq >= seq && s.Engine != nil {
+		return s, nil
+	}
+	next, err := f.fold(ctx, f.current.Load())
+	if err != nil {
+		return nil, err
+	}
+	f.current.Store(next)
+	return next, nil
+}
+
+// fold reads the control entries after s.
+func (f *Follower) fold(ctx context.Context, s *Snapshot) (*Snapshot, error) {
+	next := &Snapshot{Seq: s.Seq, World: s.World.Clone(), versions: map[string][]Version{}}
+	for p, vs := range s.versions {
+		next.versions[p] = vs
+	}
+	err := f.store.Entries(ctx, s.Seq+1, state.Filter{Control: true}, func(seq int64, _ [ledger.SaltSize]byte, entry []byte) error {
+		e, err := ledger.Decode(entry)
+		if err != nil {
+			return fmt.Errorf("entry %d: %w", seq, err)
+		}
+		return next.take(e)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the ledger: %w", err)
+	}
+	engine, err := admission.Compile(next.World, nil)
+	if err != nil {
+		return nil, fmt.Errorf("compiling the policies in force: %w", err)
+	}
+	next.Engine = engine
+	return next, nil
+}
+
+func (s *Snapshot) take(e *ledger.Entry) error {
+	if err := s.World.Fold(e); err != nil {
+		return fmt.Errorf("the ledger contradicts itself: %w", err)
+	}
+	s.Seq = e.Seq
+	if e.Publish == nil {
+		return nil
+	}
+	d, err := lookup.DecodeDescriptor(e.Publish.Descriptor)
+	if err != nil {
+		return fmt.Errorf("the descriptor in entry %d: %w", e.Seq, err)
+	}
+	if d.Product != e.Publish.Product || d.Epoch != e.Publish.Epoch || d.Version != e.Publish.Version {
+		return errors.New("the ledger contradicts itself: a descriptor of another version than its entry")
+	}
+	vs := slices.Clone(s.versions[d.Product])
+	if n := len(vs); n > 0 {
+		vs[n-1].Superseded = e.Time.Time
+	}
+	s.versions[d.Product] = append(vs, Version{
+		Product: d.Product, Epoch: d.Epoch, Version: d.Version, Seq: e.Seq, At: e.Time.Time,
+		Descriptor: d, Digest: ledger.Digest(e.Publish.Descriptor),
+	})
+	return nil
+}
