@@ -1118,7 +1118,7 @@ type CheckpointResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Checkpoint    []byte                 `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`   // signed note
 	Consistency   [][]byte               `protobuf:"bytes,2,rep,name=consistency,proto3" json:"consistency,omitempty"` // hashes, from since to the checkpoint
-	Descriptor_   *Receipt               `protobuf:"bytes,3,opt,name=descriptor,proto3" json:"descriptor,omitempty"`   // the publish entry, where product is set
+	Published     *Receipt               `protobuf:"bytes,3,opt,name=published,proto3" json:"published,omitempty"`     // the publish entry, where product is set
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1167,9 +1167,9 @@ func (x *CheckpointResponse) GetConsistency() [][]byte {
 	return nil
 }
 
-func (x *CheckpointResponse) GetDescriptor_() *Receipt {
+func (x *CheckpointResponse) GetPublished() *Receipt {
 	if x != nil {
-		return x.Descriptor_
+		return x.Published
 	}
 	return nil
 }
@@ -1350,15 +1350,13 @@ const file_yingbi_proto_rawDesc = "" +
 	"\x05since\x18\x01 \x01(\x03R\x05since\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\x05R\x05epoch\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\x05R\aversion\"\x8a\x01\n" +
+	"\aversion\x18\x04 \x01(\x05R\aversion\"\x88\x01\n" +
 	"\x12CheckpointResponse\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\fR\n" +
 	"checkpoint\x12 \n" +
-	"\vconsistency\x18\x02 \x03(\fR\vconsistency\x122\n" +
-	"\n" +
-	"descriptor\x18\x03 \x01(\v2\x12.yingbi.v1.ReceiptR\n" +
-	"descriptor\"+\n" +
+	"\vconsistency\x18\x02 \x03(\fR\vconsistency\x120\n" +
+	"\tpublished\x18\x03 \x01(\v2\x12.yingbi.v1.ReceiptR\tpublished\"+\n" +
 	"\x11PublicPartRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\"%\n" +
 	"\x0fPublicPartChunk\x12\x12\n" +
@@ -1417,7 +1415,7 @@ var file_yingbi_proto_depIdxs = []int32{
 	5,  // 5: yingbi.v1.QuoteResponse.quotas:type_name -> yingbi.v1.QuotaUse
 	10, // 6: yingbi.v1.EvaluateResponse.receipt:type_name -> yingbi.v1.Receipt
 	10, // 7: yingbi.v1.ReceiptResponse.receipt:type_name -> yingbi.v1.Receipt
-	10, // 8: yingbi.v1.CheckpointResponse.descriptor:type_name -> yingbi.v1.Receipt
+	10, // 8: yingbi.v1.CheckpointResponse.published:type_name -> yingbi.v1.Receipt
 	0,  // 9: yingbi.v1.Gateway.Products:input_type -> yingbi.v1.ProductsRequest
 	6,  // 10: yingbi.v1.Gateway.Quote:input_type -> yingbi.v1.QuoteRequest
 	8,  // 11: yingbi.v1.Gateway.Evaluate:input_type -> yingbi.v1.EvaluateRequest

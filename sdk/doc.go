@@ -1,0 +1,39 @@
+// Package sdk is how an enterprise's programs use a yingbi 影壁 gateway.
+//
+//	id, err := sdk.LoadIdentity("northwind")
+//	client, err := sdk.Dial("gateway.example:8443", id)
+//	defer client.Close()
+//	result, err := client.Verify(ctx, "licence-sector", vocabulary.Industry, []sdk.Subject{
+//		{"city_account_number": "0000000420000099"},
+//	})
+//
+// Verify encodes and blinds each identifier, has the gateway evaluate the
+// blinded values (this is the metered, priced step), checks the proof that the
+// published key was used, looks each identifier up under encryption in the
+// masked table, and unmasks the answers. It does nothing with a descriptor,
+// key or receipt that is not in the gateway's log under a signed checkpoint
+// that is consistent with the last one this identity saw.
+//
+// # What leaves the machine
+//
+// The signed header (who, which product, which purpose, how many), blinded
+// group elements and lattice ciphertexts. Identifiers, claims and answers do
+// not. The gateway learns who asked, when, for which product and purpose, and
+// how many identifiers; not which, and not whether they were found.
+//
+// # Failure
+//
+// Work is split into jobs of at most the product's batch. Each job's secret is
+// written to the state directory before anything is sent, and everything that
+// is sent derives from it: calling Verify again with the same subjects after a
+// crash resends the same bytes, which the gateway answers again for free.
+// Errors from the gateway are *Error and carry the gateway's stable reason.
+//
+// # What this package does not defend
+//
+// A gateway that lies in lookup answers, or that watches what a client does
+// after wrong ones: answers are not proved against the table's digest. This
+// package therefore sends the same things whatever it decrypts. A gateway that
+// keeps a forked log and is the only one to sign checkpoints. A compromised
+// machine: job files and the identity's keys are readable to their owner.
+package sdk

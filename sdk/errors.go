@@ -1,0 +1,81 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/yingbi/yingbi/policy/ledger"
+)
+
+// Error is a gateway's refusal. Reason is stable; Message is for people.
+type Error struct {
+	Op       string        // what was being done
+	Reason   ledger.Reason // why, e.g. QUOTA_EXHAUSTED; INTERNAL where the gateway gave none
+	Rule     string        // the policy, quota or check that refused
+	Message  string        // English
+	Retry    time.Duration // when to try again; 0: trying again does not help
+	Metadata map[string]string
+	cause    error
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s (%s", e.Op, e.Message, e.Reason)
+	if e.Rule != "" {
+		fmt.Fprintf(&b, ", rule %s", e.Rule)
+	}
+	b.WriteString(")")
+	return b.String()
+}
+
+// Unwrap returns the gRPC status error, or the context's error where the
+// caller gave up.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Errors of the client's own checks. Any of them means that the gateway, or
+// something between, is not what it claims to be: do not pay, report it.
+var (
+	// ErrUntrusted: a checkpoint, receipt, proof or descriptor did not verify.
+	ErrUntrusted = errors.New("the gateway's answer does not verify")
+	// ErrFork: the log is not a continuation of what this identity saw before.
+	ErrFork = errors.New("the gateway's log is not a continuation of the one seen before")
+)
+
+// wireError turns an RPC's error into an *Error; context errors stay visible
+// to errors.Is.
+func wireError(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	st, ok := status.FromError(err)
+	if !ok {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	e := &Error{Op: op, Reason: ledger.ReasonInternal, Message: st.Message(), cause: err}
+	switch st.Code() {
+	case codes.Canceled:
+		e.cause = context.Canceled
+	case codes.DeadlineExceeded:
+		e.cause = context.DeadlineExceeded
+	case codes.Unavailable:
+		e.Reason, e.Retry = ledger.ReasonUnavailable, time.Second
+	}
+	for _, d := range st.Details() {
+		switch d := d.(type) {
+		case *errdetails.ErrorInfo:
+			if d.GetDomain() == "yingbi" {
+				e.Reason, e.Metadata, e.Rule = ledger.Reason(d.GetReason()), d.GetMetadata(), d.GetMetadata()["rule"]
+			}
+		case *errdetails.RetryInfo:
+			e.Retry = d.GetRetryDelay().AsDuration()
+		}
+	}
+	return e
+}

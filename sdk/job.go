@@ -1,0 +1,188 @@
+package sdk
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/google/uuid"
+
+	"github.com/yingbi/yingbi/compute/oprf"
+	"github.com/yingbi/yingbi/policy/ledger"
+	pb "github.com/yingbi/yingbi/sdk/yingbipb"
+)
+
+// job is one metered call: a batch of identifiers, its signed header and the
+// secret from which every random value of the job derives.
+type job struct {
+	path   string // of its file; named after its inputs, so that the same work finds it again
+	record jobRecord
+}
+
+// jobRecord is a job's file. It exists from before the job is sent until its
+// answers are delivered.
+type jobRecord struct {
+	V         int             `json:"v"`
+	Header    json.RawMessage `json:"header"` // canonical
+	Signature []byte          `json:"signature"`
+	Secret    []byte          `json:"secret"`
+	Settled   bool            `json:"settled"`
+}
+
+const jobVersion = 1
+
+// inputsDigest binds a job file to the work: who asks what about whom. The
+// epoch is not in it, so that a job whose epoch has ended is found and renewed.
+func inputsDigest(header ledger.Header, inputs [][]byte, ordinal int) [32]byte {
+	h := sha256.New()
+	fmt.Fprintf(h, "yingbi job v1\x00%s\x00%s\x00%s\x00%s\x00%s\x00%s\x00%s\x00%d\x00", header.Origin, header.Enterprise, header.Product,
+		header.Purpose, header.Grant, header.CostCentre, header.ConsentRoot, ordinal)
+	for _, in := range inputs {
+		fmt.Fprintf(h, "%d:", len(in))
+		h.Write(in)
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// openJob finds the unfinished job for these inputs or makes one: its file is
+// on disk before it returns.
+func (c *Client) openJob(header ledger.Header, inputs [][]byte, ordinal int) (*job, error) {
+	inputs32 := inputsDigest(header, inputs, ordinal)
+	j := &job{path: filepath.Join(c.jobs(), hex.EncodeToString(inputs32[:])+".json")}
+	b, err := readBounded(j.path)
+	if err == nil {
+		defer clear(b)
+		if err := json.Unmarshal(b, &j.record); err != nil || j.record.V != jobVersion || len(j.record.Secret) != 32 {
+			return nil, fmt.Errorf("resume job %s: not a job file of this version: to give up the job (and what it cost), delete the file", j.path)
+		}
+		return j, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("resume job: %w", err)
+	}
+	return j, c.startJob(j, header, inputs)
+}
+
+// startJob gives j a fresh id and secret and signs its header.
+func (c *Client) startJob(j *job, header ledger.Header, inputs [][]byte) error {
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return fmt.Errorf("make job id: %w", err)
+	}
+	j.record = jobRecord{V: jobVersion, Secret: make([]byte, 32)}
+	if _, err := rand.Read(j.record.Secret); err != nil {
+		return fmt.Errorf("make job secret: %w", err)
+	}
+	batch, blinded, err := j.blind(inputs)
+	if err != nil {
+		return err
+	}
+	batch.Zero()
+	header.Job = id.String()
+	header.Payloads = []string{ledger.Digest(blinded)}
+	if j.record.Header, err = header.Encode(); err != nil {
+		return fmt.Errorf("make job header: %w", err)
+	}
+	j.record.Signature = c.id.Sign(ledger.ContextRequest, j.record.Header)
+	return writeState(j.path, &j.record)
+}
+
+// blind derives the job's blinds from its secret: the same job sends the same
+// elements.
+func (j *job) blind(inputs [][]byte) (*oprf.Batch, []byte, error) {
+	batch, blinded, err := oprf.Blind(inputs, oprf.DeriveReader((*[32]byte)(j.record.Secret), inputs))
+	if err != nil {
+		return nil, nil, fmt.Errorf("blind: %w", err)
+	}
+	return batch, blinded, nil
+}
+
+func (j *job) header() (*ledger.Header, error) { return ledger.DecodeHeader(j.record.Header) }
+
+// done removes the job's file, which holds its secret.
+func (j *job) done() error {
+	clear(j.record.Secret)
+	if err := os.Remove(j.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove finished job: %w", err)
+	}
+	return nil
+}
+
+// evaluate has the gateway evaluate the job's blinded inputs, keeps the
+// receipt, and returns the outputs once everything about them is checked.
+func (c *Client) evaluate(ctx context.Context, j *job, table *published, inputs [][]byte) ([]oprf.Output, *ledger.Receipt, *ledger.Entry, error) {
+	batch, blinded, err := j.blind(inputs)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	defer batch.Zero()
+	resp, err := c.rpc.Evaluate(ctx, &pb.EvaluateRequest{Header: j.record.Header, Signature: j.record.Signature, Blinded: blinded})
+	if err != nil {
+		return nil, nil, nil, wireError("evaluate", err)
+	}
+	receipt := fromWire(resp.GetReceipt())
+	entry, err := c.checkReceipt(receipt, j, resp)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	encoded, err := receipt.Encode()
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("keep receipt: %w", err)
+	}
+	if err := writeFile(filepath.Join(c.receipts(), entry.TheCall().Header.Job+".json"), encoded); err != nil {
+		return nil, nil, nil, err
+	}
+	if !j.record.Settled {
+		j.record.Settled = true
+		if err := writeState(j.path, &j.record); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	outputs, err := batch.Finalise(oprf.PublicKey(table.OPRF.Key), resp.GetEvaluated(), resp.GetProof())
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("evaluate: %w: the proof does not hold for the published key: %w", ErrUntrusted, err)
+	}
+	return outputs, receipt, entry, nil
+}
+
+// checkReceipt holds a receipt to the job it is for.
+func (c *Client) checkReceipt(receipt *ledger.Receipt, j *job, resp *pb.EvaluateResponse) (*ledger.Entry, error) {
+	fail := func(what string, err error) (*ledger.Entry, error) {
+		if err != nil {
+			return nil, fmt.Errorf("receipt: %w: %s: %w", ErrUntrusted, what, err)
+		}
+		return nil, fmt.Errorf("receipt: %w: %s", ErrUntrusted, what)
+	}
+	entry, _, err := receipt.Verify(c.log)
+	if err != nil {
+		return fail("it does not verify", err)
+	}
+	call := entry.TheCall()
+	if call == nil {
+		return fail("it is not for a call", nil)
+	}
+	header, err := call.Header.Encode()
+	if err != nil || string(header) != string(j.record.Header) {
+		return fail("it is for another request than the one sent", err)
+	}
+	if call.Key != ledger.FormatKey(c.id.Public()) {
+		return fail("it names another signing key than this identity's: the operator registered one for you", nil)
+	}
+	if call.Answer != answerDigest(resp.GetEvaluated(), resp.GetProof()) {
+		return fail("the answer sent is not the one logged", nil)
+	}
+	return entry, nil
+}
+
+// answerDigest is the digest that a call's entry holds of a verify answer:
+// over the evaluated elements and the proof, as they are sent.
+func answerDigest(evaluated, proof []byte) string {
+	return ledger.Digest(append(append(make([]byte, 0, len(evaluated)+len(proof)), evaluated...), proof...))
+}
