@@ -97,7 +97,7 @@ func (b *Denied) check(c *checker, _ *Entry) {
 	c.plain("denied.rule", b.Rule)
 	c.whole("denied.count", b.Count, 1, maxInteger)
 	if b.Header == nil {
-		c.need("denied.header", b.Key == "" && b.Signature == nil && b.Decision == nil, "a header, where key, signature or decision are given")
+		c.need("denied.header", b.Key == "" && len(b.Signature) == 0 && b.Decision == nil, "a header, where key, signature or decision are given")
 		c.need("denied.from", b.From != nil && b.To != nil, "the times of the first and the last, where there is no header")
 		if b.From != nil && b.To != nil {
 			c.timeRange("denied", b.From, b.To)
@@ -108,7 +108,7 @@ func (b *Denied) check(c *checker, _ *Entry) {
 	c.whole("denied.count", b.Count, 1, 1)
 	c.need("denied.from", b.From == nil && b.To == nil, "no times: the entry's own is the job's")
 	c.optional("denied.key", b.Key, c.key)
-	if b.Signature != nil {
+	if len(b.Signature) > 0 {
 		c.sig("denied.signature", b.Signature)
 	}
 	if b.Decision != nil {

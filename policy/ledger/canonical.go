@@ -16,7 +16,7 @@ const maxInteger = 1<<53 - 1
 
 // maxCanonical bounds what Canonical takes, as a guard for callers that pass on
 // what came from outside. Entries have a tighter limit of their own.
-const maxCanonical = 16 << 20
+const maxCanonical = 64 << 20
 
 // Canonical returns the RFC 8785 form of v. A []byte or json.RawMessage is taken
 // as JSON text, anything else as encoding/json writes it. What the form would

@@ -98,7 +98,7 @@ type ColumnCounts struct {
 }
 
 // Review is a reviewer's signature over what was reviewed: the product's
-// canonical document and the facts that the review saw (see Facts).
+// canonical document.
 type Review struct {
 	Product   string    `json:"product"`
 	Digest    string    `json:"digest"` // of the product's canonical document
