@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -92,11 +91,7 @@ func openStore(ctx context.Context, dir string, ring keyring.Keyring, key ed2551
 	if err != nil {
 		return nil, err
 	}
-	dsn := c.Database
-	if path, ok := strings.CutPrefix(dsn, "sqlite:"); ok && !filepath.IsAbs(path) {
-		dsn = "sqlite:" + filepath.Join(dir, path)
-	}
-	store, err := open(ctx, state.Config{DSN: dsn, Origin: c.Origin, Signer: signer, Marks: ring, Clock: clock})
+	store, err := open(ctx, state.Config{DSN: databaseIn(dir, c.Database), Origin: c.Origin, Signer: signer, Marks: ring, Clock: clock})
 	if err != nil {
 		return nil, fmt.Errorf("opening the domain's database: %w", err)
 	}

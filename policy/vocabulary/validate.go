@@ -183,15 +183,16 @@ func (d *decoder) releaseColumns(p *Product) {
 	}
 }
 
-// bands checks one label's bands: named once, fitting a label, every value of
-// the column in the first band that takes it.
+// bands checks one label's bands: ranges named once (several prefixes may share
+// a name), fitting a label, every value of the column in the first band that
+// takes it.
 func (d *decoder) bands(v *Verify, label int) {
 	bands := v.Labels[label].Bands
 	path := index("verify.labels", label) + ".bands"
 	names := map[string]bool{}
 	for i, band := range bands {
 		at := index(path, i)
-		if names[band.Name] {
+		if names[band.Name] && band.Prefix == "" {
 			d.at("repeated-item", at+".name", quote(band.Name)+" again", "each band's name once", "")
 		}
 		names[band.Name] = true

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/yingbi/yingbi/cmd/internal/text"
+	"github.com/yingbi/yingbi/enclave"
+	"github.com/yingbi/yingbi/policy/audit"
+	"github.com/yingbi/yingbi/policy/ledger"
+)
+
+func (e *env) auditCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "audit", Short: text.T("audit.short"), Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd.AddCommand(e.auditLogCommand())
+	return cmd
+}
+
+// auditFlags are what an auditor trusts and what is held against the log.
+type auditFlags struct {
+	logKey, authoriser, authority string
+	enterprises                   []string
+	receipts                      string
+	json                          bool
+}
+
+func (e *env) auditLogCommand() *cobra.Command {
+	var f auditFlags
+	cmd := &cobra.Command{
+		Use: "log FILE|DOMAIN --log-key KEY --authoriser KEY --authority KEY", Short: text.T("audit.log.short"), Long: text.T("audit.log.long"), Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			keys, err := f.keys()
+			if err != nil {
+				return err
+			}
+			source, done, err := openSource(cmd, args[0])
+			if err != nil {
+				return text.E("audit.read", err)
+			}
+			defer done()
+			receipts, err := f.readReceipts()
+			if err != nil {
+				return err
+			}
+			report, err := audit.Audit(cmd.Context(), source, keys, audit.Options{Receipts: receipts})
+			if err != nil {
+				return err
+			}
+			return e.printAudit(report, f.json)
+		},
+	}
+	cmd.Flags().StringVar(&f.logKey, "log-key", "", text.T("flag.log-key"))
+	cmd.Flags().StringVar(&f.authoriser, "authoriser", "", text.T("flag.authoriser"))
+	cmd.Flags().StringVar(&f.authority, "authority", "", text.T("flag.authority"))
+	cmd.Flags().StringArrayVar(&f.enterprises, "enterprise", nil, text.T("flag.audit-enterprise"))
+	cmd.Flags().StringVar(&f.receipts, "receipts", "", text.T("flag.receipts"))
+	cmd.Flags().BoolVar(&f.json, "json", false, text.T("flag.json-document"))
+	return cmd
+}
+
+func (f *auditFlags) keys() (audit.Keys, error) {
+	var keys audit.Keys
+	if f.logKey == "" || f.authoriser == "" || f.authority == "" {
+		return keys, usage(text.E("audit.keys"))
+	}
+	var err error
+	if keys.Log, err = logKey(f.logKey); err != nil {
+		return keys, usage(text.E("audit.key", "log-key", err))
+	}
+	if keys.Authoriser, err = publicKey(f.authoriser); err != nil {
+		return keys, usage(text.E("audit.key", "authoriser", err))
+	}
+	if keys.Authority, err = publicKey(f.authority); err != nil {
+		return keys, usage(text.E("audit.key", "authority", err))
+	}
+	for _, known := range f.enterprises {
+		code, key, ok := strings.Cut(known, "=")
+		if !ok {
+			return keys, usage(text.E("audit.enterprise", known))
+		}
+		public, err := publicKey(key)
+		if err != nil {
+			return keys, usage(text.E("audit.key", "enterprise", err))
+		}
+		if keys.Enterprises == nil {
+			keys.Enterprises = map[string]ed25519.PublicKey{}
+		}
+		keys.Enterprises[code] = public
+	}
+	return keys, nil
+}
+
+// logKey reads a verifier key given as text or as a file that holds it.
+func logKey(s string) (note.Verifier, error) {
+	if b, err := readFile(s, 4096); err == nil {
+		s = strings.TrimSpace(string(b))
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	return ledger.ParseVKey(s)
+}
+
+// openSource opens an exported log, or a domain's database without its keys.
+func openSource(cmd *cobra.Command, path string) (source audit.Source, done func(), err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.IsDir() {
+		source, err = audit.OpenExport(path)
+		return source, func() {}, err
+	}
+	log, err := enclave.OpenLog(cmd.Context(), path)
+	if err != nil {
+		return nil, nil, err
+	}
+	cps, err := log.Checkpoints()
+	return logSource{log, cps}, func() { _ = log.Close() }, err // only read
+}
+
+// maxReceipt bounds a receipt's file: an entry and its proof.
+const maxReceipt = 4 << 20
+
+func (f *auditFlags) readReceipts() ([]*ledger.Receipt, error) {
+	if f.receipts == "" {
+		return nil, nil
+	}
+	files, err := filepath.Glob(filepath.Join(f.receipts, "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	var receipts []*ledger.Receipt
+	for _, file := range files {
+		b, err := readFile(file, maxReceipt)
+		if err != nil {
+			return nil, err
+		}
+		r, err := ledger.DecodeReceipt(b)
+		if err != nil {
+			return nil, text.E("audit.receipt-read", file, err)
+		}
+		receipts = append(receipts, r)
+	}
+	return receipts, nil
+}
+
+func (e *env) printAudit(r *audit.Report, asJSON bool) error {
+	if asJSON {
+		if err := e.printJSON(r); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range r.Findings {
+			e.say(text.T("audit.finding", f.ID, entries(f), f.What))
+			e.say(text.T("audit.expected", f.Expected))
+			e.say(text.T("audit.got", f.Got))
+		}
+		for _, n := range r.Notes {
+			e.say(text.T("audit.note", n.ID, n.What))
+		}
+		if r.Receipts > 0 {
+			e.say(text.T("audit.receipts", r.Receipts))
+		}
+	}
+	if !r.Clean() {
+		e.note(text.T("audit.dirty", int64(len(r.Findings))+r.Dropped, r.Entries))
+		return errFinding
+	}
+	if !asJSON {
+		e.say(text.T("audit.clean", r.Entries, r.Size, r.Calls, r.Exemptions, r.Revenue))
+	}
+	return nil
+}
+
+// entries names the entry, or the span of entries, that a finding is about.
+func entries(f audit.Finding) string {
+	switch {
+	case f.Seq < 0:
+		return "-"
+	case f.Through > f.Seq:
+		return fmt.Sprintf("%d–%d", f.Seq, f.Through)
+	}
+	return fmt.Sprint(f.Seq)
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/yingbi/yingbi/cmd/internal/demo"
+	"github.com/yingbi/yingbi/cmd/internal/text"
+)
+
+// The story asks about 200 licences; the largest table fits the machine's
+// memory and the sheet's account numbers.
+const minRecords, maxRecords = 1000, 100_000_000
+
+func (e *env) demoCommand() *cobra.Command {
+	var keep string
+	var records int
+	cmd := &cobra.Command{
+		Use: "demo", Short: text.T("demo.short"), Long: text.T("demo.long"), Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if records != 0 && (records < minRecords || records > maxRecords) {
+				return usage(text.E("demo.records-range", minRecords, maxRecords))
+			}
+			return demo.Run(cmd.Context(), demo.Options{
+				Run: e.within, Out: e.stdout, Clock: e.clock, Keep: keep, Records: records,
+			})
+		},
+	}
+	cmd.Flags().StringVar(&keep, "keep", "", text.T("flag.keep"))
+	cmd.Flags().IntVar(&records, "records", 0, text.T("flag.records"))
+	return cmd
+}
+
+// within runs one of the demo's command lines in this process: the demo's
+// environment is its flags alone, and nobody is there to ask.
+func (e *env) within(ctx context.Context, c demo.Command) int {
+	inner := &env{
+		stdin: e.stdin, stdout: c.Stdout, stderr: c.Stderr, clock: e.clock,
+		getenv: func(string) string { return "" },
+		watch:  c.Watch, ready: c.Ready,
+	}
+	return inner.run(ctx, c.Args)
+}

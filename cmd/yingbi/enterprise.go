@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"github.com/yingbi/yingbi/cmd/internal/text"
+	"github.com/yingbi/yingbi/policy/ledger"
+	"github.com/yingbi/yingbi/policy/vocabulary"
+	"github.com/yingbi/yingbi/sdk"
+	pb "github.com/yingbi/yingbi/sdk/yingbipb"
+)
+
+// clientFlags are the flags of every command that calls a gateway.
+type clientFlags struct{ identity, gateway string }
+
+func (f *clientFlags) bind(cmd *cobra.Command, e *env) {
+	cmd.Flags().StringVar(&f.identity, "identity", e.getenv("YINGBI_IDENTITY"), text.T("flag.identity"))
+	cmd.Flags().StringVar(&f.gateway, "gateway", e.getenv("YINGBI_GATEWAY"), text.T("flag.gateway"))
+}
+
+// dial connects as the identity, to the gateway named or the one that the
+// operator's enrolment names.
+func (f *clientFlags) dial(e *env) (*sdk.Client, error) {
+	if f.identity == "" {
+		return nil, usage(text.E("error.no-identity"))
+	}
+	id, err := sdk.LoadIdentity(f.identity)
+	if err != nil {
+		return nil, err
+	}
+	enrolment, err := id.Enrolment()
+	if err != nil {
+		return nil, err
+	}
+	target := f.gateway
+	if target == "" {
+		target = enrolment.Gateway
+	}
+	if target == "" {
+		return nil, usage(text.E("error.no-gateway"))
+	}
+	return sdk.Dial(target, id, sdk.WithClock(e.clock))
+}
+
+func (e *env) productsCommand() *cobra.Command {
+	var client clientFlags
+	var mine bool
+	cmd := &cobra.Command{
+		Use: "products [--mine]", Short: text.T("products.short"), Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := client.dial(e)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			products, err := c.Products(cmd.Context(), mine)
+			if err != nil {
+				return err
+			}
+			if len(products) == 0 {
+				e.note(text.T("products.none"))
+				return nil
+			}
+			var rows []table.Row
+			for _, p := range products {
+				rows = append(rows, table.Row{p.ID, p.Title.En, askedBy(p), priceOf(p), p.Records, quotaOf(p)})
+			}
+			e.table(table.Row{text.T("products.id"), text.T("products.title"), text.T("products.asks"),
+				text.T("products.price"), text.T("products.records"), text.T("products.grants")}, rows)
+			return nil
+		},
+	}
+	client.bind(cmd, e)
+	cmd.Flags().BoolVar(&mine, "mine", false, text.T("flag.mine"))
+	return cmd
+}
+
+// askedBy says what a product takes and gives: account_number → sector.
+func askedBy(p sdk.Product) string {
+	if p.Verify == nil {
+		return p.Type
+	}
+	fields := append(append([]string{}, p.Verify.Keys...), p.Verify.Claims...)
+	gives := text.T("products.yes-no")
+	if len(p.Verify.Labels) > 0 {
+		var labels []string
+		for _, l := range p.Verify.Labels {
+			labels = append(labels, l.Column)
+		}
+		gives = strings.Join(labels, ", ")
+	}
+	return text.T("products.takes-gives", strings.Join(fields, " + "), gives)
+}
+
+func priceOf(p sdk.Product) string {
+	if p.Sandbox {
+		return text.T("products.free")
+	}
+	var prices []string
+	for _, price := range p.Prices {
+		s := text.T("products.price-basis", price.GetUnitPrice(), price.GetBasis())
+		if price.GetTrial() {
+			s = text.T("products.price-trial", s)
+		}
+		prices = append(prices, s)
+	}
+	return strings.Join(prices, "; ")
+}
+
+func quotaOf(p sdk.Product) string {
+	if p.Sandbox {
+		return text.T("products.no-grant-needed")
+	}
+	var grants []string
+	for _, g := range p.Grants {
+		s := text.T("products.grant", g.GetGrant(), strings.Join(g.GetPurposes(), ", "), g.GetUntil())
+		for _, q := range g.GetQuotas() {
+			s += text.T("products.quota", q.GetLimit()-q.GetUsed(), q.GetLimit(), q.GetUnit(), q.GetPer())
+		}
+		grants = append(grants, s)
+	}
+	return strings.Join(grants, "; ")
+}
+
+func (e *env) quoteCommand() *cobra.Command {
+	var client clientFlags
+	var product, purpose, grant string
+	var units int64
+	cmd := &cobra.Command{
+		Use: "quote --product P --purpose U --units N", Short: text.T("quote.short"), Long: text.T("quote.long"), Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if product == "" || purpose == "" || units < 1 {
+				return usage(text.E("quote.what"))
+			}
+			c, err := client.dial(e)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			q, err := c.Quote(cmd.Context(), product, vocabulary.Purpose(purpose), grant, units)
+			if err != nil {
+				return err
+			}
+			e.printQuote(q)
+			if !q.GetAdmitted() {
+				return errFinding
+			}
+			return nil
+		},
+	}
+	client.bind(cmd, e)
+	bindAsk(cmd, &product, &purpose, &grant)
+	cmd.Flags().Int64Var(&units, "units", 0, text.T("flag.units"))
+	return cmd
+}
+
+// bindAsk binds the flags that say what is asked, for what, under which grant.
+func bindAsk(cmd *cobra.Command, product, purpose, grant *string) {
+	cmd.Flags().StringVar(product, "product", "", text.T("flag.product"))
+	cmd.Flags().StringVar(purpose, "purpose", "", text.T("flag.purpose"))
+	cmd.Flags().StringVar(grant, "grant", "", text.T("flag.grant"))
+}
+
+func (e *env) printQuote(q *pb.QuoteResponse) {
+	if !q.GetAdmitted() {
+		e.say(text.T("quote.refused", q.GetReason(), q.GetRule()))
+		return
+	}
+	e.say(text.T("quote.admitted", q.GetRule()))
+	switch {
+	case q.GetGround() != "":
+		e.say(text.T("quote.free", q.GetGround()))
+	default:
+		e.say(text.T("quote.price", q.GetPrice().GetUnitPrice(), q.GetPrice().GetBasis(), q.GetPrice().GetTariff(), q.GetAmount(), q.GetCharge()))
+	}
+	for _, u := range q.GetQuotas() {
+		e.say(text.T("quote.quota", u.GetLimit()-u.GetUsed(), u.GetLimit(), u.GetUnit(), u.GetPer()))
+	}
+	e.say(text.T("quote.size", q.GetJobs(), bytesText(q.GetBytesUp()), bytesText(q.GetBytesDown()), time.Duration(q.GetNanos()).Round(time.Millisecond)))
+}
+
+// bytesText writes a number of bytes for people, in powers of ten.
+func bytesText(n int64) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d B", n)
+	case n < 1000_000:
+		return fmt.Sprintf("%.1f KB", float64(n)/1e3)
+	case n < 1000_000_000:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.2f GB", float64(n)/1e9)
+}
+
+func (e *env) receiptCommand() *cobra.Command {
+	var client clientFlags
+	cmd := &cobra.Command{
+		Use: "receipt JOB", Short: text.T("receipt.short"), Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := client.dial(e)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			return e.printReceipt(cmd.Context(), c, args[0])
+		},
+	}
+	client.bind(cmd, e)
+	return cmd
+}
+
+func (e *env) printReceipt(ctx context.Context, c *sdk.Client, job string) error {
+	receipt, entry, err := c.Receipt(ctx, job)
+	if err != nil {
+		return err
+	}
+	encoded, err := receipt.Encode()
+	if err != nil {
+		return err
+	}
+	e.say(string(encoded))
+	call := entry.TheCall()
+	e.note(text.T("receipt.says", entry.Seq, call.Header.Product, call.Usage.Units, call.Price.Amount, entryTime(entry)))
+	return nil
+}
+
+func entryTime(entry *ledger.Entry) string { return entry.Time.Format(time.RFC3339) }

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/yingbi/yingbi/cmd/internal/text"
+	"github.com/yingbi/yingbi/policy/ledger"
+	"github.com/yingbi/yingbi/policy/vocabulary"
+	"github.com/yingbi/yingbi/sdk"
+)
+
+func (e *env) identityCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "identity", Short: text.T("identity.short"), Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd.AddCommand(e.identityNewCommand(), e.identitySignCommand())
+	return cmd
+}
+
+func (e *env) identityNewCommand() *cobra.Command {
+	var role, id, name string
+	cmd := &cobra.Command{
+		Use: "new DIR --role ROLE --id ID", Short: text.T("identity.new.short"), Long: text.T("identity.new.long"), Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			subject, err := vocabulary.ParseURI("yingbi://" + role + "/" + id)
+			if err != nil {
+				return usage(text.E("identity.new.subject", err))
+			}
+			if subject.Role == vocabulary.RoleOperator || subject.Role == vocabulary.RoleServer {
+				return usage(text.E("identity.new.made-by-init", role))
+			}
+			if name == "" {
+				name = id
+			}
+			made, err := sdk.NewIdentity(args[0], subject, name)
+			if err != nil {
+				return err
+			}
+			defer made.Zero()
+			e.say(text.T("identity.new.made", subject.URI(), args[0]))
+			e.say(text.T("identity.new.public", ledger.FormatKey(made.Public())))
+			if subject.Role == vocabulary.RoleAuthoriser || subject.Role == vocabulary.RoleAuthority {
+				e.note(text.T("identity.new.next-pinned", filepath.Join(args[0], "public.key"), role))
+			} else {
+				e.note(text.T("identity.new.next-request", filepath.Join(args[0], "request.json"), filepath.Join(args[0], "enrolment.json")))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&role, "role", "enterprise", text.T("flag.role"))
+	cmd.Flags().StringVar(&id, "id", "", text.T("flag.id"))
+	cmd.Flags().StringVar(&name, "name", "", text.T("flag.name"))
+	_ = cmd.MarkFlagRequired("id")
+	return cmd
+}
+
+func (e *env) identitySignCommand() *cobra.Command {
+	var domain domainFlags
+	var out, manifest string
+	cmd := &cobra.Command{
+		Use: "sign REQUEST --out ENROLMENT", Short: text.T("identity.sign.short"), Long: text.T("identity.sign.long"), Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			b, err := readFile(args[0], 64<<10)
+			if err != nil {
+				return err
+			}
+			request, err := vocabulary.DecodeIdentityRequest(b)
+			if err != nil {
+				return text.E("identity.sign.request", args[0], err)
+			}
+			d, err := e.open(cmd.Context(), &domain)
+			if err != nil {
+				return err
+			}
+			defer d.Close()
+			signed, err := d.SignIdentity(cmd.Context(), request)
+			if err != nil {
+				return err
+			}
+			enrolment, err := json.MarshalIndent(sdk.Enrolment{
+				V: 1, Origin: d.Origin(), Log: d.VKey(), CA: string(d.CA()), Certificate: string(signed), Gateway: d.Config().Listen,
+			}, "", "  ")
+			if err != nil {
+				return text.E("identity.sign.write", out, err)
+			}
+			if err := os.WriteFile(out, append(enrolment, '\n'), 0o644); err != nil {
+				return text.E("identity.sign.write", out, err)
+			}
+			e.say(text.T("identity.sign.signed", request.URI, out))
+			if manifest != "" {
+				if err := writeEnterprise(manifest, request); err != nil {
+					return text.E("identity.sign.write", manifest, err)
+				}
+				e.say(text.T("identity.sign.manifest", manifest))
+			}
+			return nil
+		},
+	}
+	domain.bind(cmd, e)
+	cmd.Flags().StringVar(&out, "out", "enrolment.json", text.T("flag.enrolment-out"))
+	cmd.Flags().StringVar(&manifest, "manifest", "", text.T("flag.enterprise-manifest"))
+	return cmd
+}
+
+func (e *env) approveCommand() *cobra.Command {
+	var identity string
+	cmd := &cobra.Command{
+		Use: "approve FILE --identity DIR", Short: text.T("approve.short"), Long: text.T("approve.long"), Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			b, err := readFile(args[0], 1<<20)
+			if err != nil {
+				return err
+			}
+			docs, err := vocabulary.Parse(args[0], b)
+			if err != nil {
+				return err
+			}
+			id, err := sdk.LoadIdentity(identity)
+			if err != nil {
+				return err
+			}
+			defer id.Zero()
+			var approvals []vocabulary.Approval
+			for _, doc := range docs {
+				approvals = append(approvals, id.Approve(doc))
+			}
+			lines, err := vocabulary.FormatApprovals(approvals)
+			if err != nil {
+				return err
+			}
+			out := args[0] + vocabulary.ApprovalsSuffix
+			if err := os.WriteFile(out, lines, 0o644); err != nil {
+				return text.E("approve.write", err)
+			}
+			for _, doc := range docs {
+				meta := doc.Doc.GetMeta()
+				e.say(text.T("approve.signed", meta.Kind, meta.ID, doc.Digest))
+			}
+			e.note(text.T("approve.next", out))
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&identity, "identity", e.getenv("YINGBI_IDENTITY"), text.T("flag.identity"))
+	_ = cmd.MarkFlagRequired("identity")
+	return cmd
+}

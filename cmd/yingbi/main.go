@@ -1,0 +1,99 @@
+// Command yingbi 影壁 is a privacy-preserving compute gateway: the operator's
+// domain and server, the enterprise's client, and the auditor's verifier.
+//
+// Output rules: results go to standard output, everything about them
+// (progress, hints, warnings, errors) to standard error. Exit status 0 is
+// success, 1 a failure or an audit's finding, 2 a wrong use of the command.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/yingbi/yingbi/cmd/internal/text"
+)
+
+// env is everything that a command takes from outside.
+type env struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	clock          func() time.Time
+	// prompt asks a person for a secret; nil where there is nobody to ask.
+	prompt func(question string) ([]byte, error)
+	// watch sees a verify's progress, ready the address that serve listens on;
+	// nil outside the demo.
+	watch func(done, total int64)
+	ready func(address string)
+	// bars says that progress may be drawn on stderr.
+	bars bool
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	e := &env{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		getenv: os.Getenv, clock: time.Now,
+		bars: term.IsTerminal(int(os.Stderr.Fd())),
+	}
+	if term.IsTerminal(int(os.Stdin.Fd())) {
+		e.prompt = func(question string) ([]byte, error) {
+			fmt.Fprint(os.Stderr, question)
+			defer fmt.Fprintln(os.Stderr)
+			return term.ReadPassword(int(os.Stdin.Fd()))
+		}
+	}
+	code := e.run(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// Exit codes.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+// usageError is a wrong use of a command: exit status 2.
+type usageError struct{ err error }
+
+func (u usageError) Error() string { return u.err.Error() }
+func (u usageError) Unwrap() error { return u.err }
+
+func usage(err error) error { return usageError{err} }
+
+// errFinding ends a command that has already said what it found: exit status 1.
+var errFinding = errors.New("finding")
+
+// run runs one command line and returns its exit code.
+func (e *env) run(ctx context.Context, args []string) int {
+	root := e.root()
+	root.SetArgs(args)
+	root.SetIn(e.stdin)
+	root.SetOut(e.stdout)
+	root.SetErr(e.stderr)
+	err := root.ExecuteContext(ctx)
+	var wrong usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errFinding):
+		return exitError
+	case errors.As(err, &wrong):
+		fmt.Fprintln(e.stderr, text.T("error.prefix", err))
+		fmt.Fprintln(e.stderr, text.T("error.usage-hint"))
+		return exitUsage
+	}
+	fmt.Fprintln(e.stderr, text.T("error.prefix", err))
+	return exitError
+}

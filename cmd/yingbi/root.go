@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/yingbi/yingbi/cmd/internal/text"
+	"github.com/yingbi/yingbi/enclave/keyring"
+)
+
+// root builds the command tree anew: commands keep nothing between runs.
+func (e *env) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "yingbi",
+		Short:         text.T("root.short"),
+		Long:          text.T("root.long"),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+		Args: cobra.NoArgs,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddGroup(
+		&cobra.Group{ID: "start", Title: text.T("group.start")},
+		&cobra.Group{ID: "operator", Title: text.T("group.operator")},
+		&cobra.Group{ID: "enterprise", Title: text.T("group.enterprise")},
+		&cobra.Group{ID: "auditor", Title: text.T("group.auditor")},
+	)
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add("start", e.demoCommand(), e.identityCommand(), e.approveCommand())
+	add("operator", e.initCommand(), e.applyCommand(), e.importCommand(), e.reviewCommand(), e.publishCommand(),
+		e.suspendCommand(), e.resumeCommand(), e.withdrawCommand(), e.revokeCommand(), e.serveCommand())
+	add("enterprise", e.productsCommand(), e.quoteCommand(), e.verifyCommand(), e.receiptCommand())
+	add("auditor", e.logCommand(), e.auditCommand(), e.statementCommand())
+	usageArgs(root)
+	return root
+}
+
+// usageArgs makes wrong arguments a wrong use, for every command.
+func usageArgs(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError{text.E("error.arguments", cmd.CommandPath(), err, cmd.UseLine())}
+			}
+			return nil
+		}
+	}
+	for _, c := range cmd.Commands() {
+		usageArgs(c)
+	}
+}
+
+// domainFlags are the flags of every command that opens a domain.
+type domainFlags struct {
+	dir, passphraseFile, machineKey string
+}
+
+func (f *domainFlags) bind(cmd *cobra.Command, e *env) {
+	fallback := e.getenv("YINGBI_DOMAIN")
+	if fallback == "" {
+		fallback = "."
+	}
+	cmd.Flags().StringVarP(&f.dir, "domain", "d", fallback, text.T("flag.domain"))
+	f.bindUnlock(cmd, e)
+}
+
+func (f *domainFlags) bindUnlock(cmd *cobra.Command, e *env) {
+	cmd.Flags().StringVar(&f.passphraseFile, "passphrase-file", e.getenv("YINGBI_PASSPHRASE_FILE"), text.T("flag.passphrase-file"))
+	cmd.Flags().StringVar(&f.machineKey, "machine-key", e.getenv("YINGBI_MACHINE_KEY"), text.T("flag.machine-key"))
+	cmd.MarkFlagsMutuallyExclusive("passphrase-file", "machine-key")
+}
+
+const maxPassphrase = 1024
+
+// unlock finds the one source of the keyring's secret: a machine key, a file,
+// the environment, a prompt. New asks twice.
+func (f *domainFlags) unlock(e *env, isNew bool) (keyring.Unlock, error) {
+	if f.machineKey != "" {
+		return keyring.MachineKey(f.machineKey), nil
+	}
+	pass, err := f.passphrase(e, isNew)
+	if err != nil {
+		return keyring.Unlock{}, err
+	}
+	defer clear(pass)
+	if len(pass) == 0 {
+		return keyring.Unlock{}, text.E("passphrase.empty")
+	}
+	return keyring.Passphrase(pass), nil
+}
+
+func (f *domainFlags) passphrase(e *env, isNew bool) ([]byte, error) {
+	switch {
+	case f.passphraseFile != "":
+		file, err := os.Open(f.passphraseFile)
+		if err != nil {
+			return nil, text.E("passphrase.file", err)
+		}
+		defer file.Close()
+		b, err := io.ReadAll(io.LimitReader(file, maxPassphrase+1))
+		if err != nil || len(b) > maxPassphrase {
+			clear(b)
+			return nil, text.E("passphrase.file-size", f.passphraseFile, maxPassphrase)
+		}
+		return bytes.TrimRight(b, "\r\n"), nil
+	case e.getenv("YINGBI_PASSPHRASE") != "":
+		return []byte(e.getenv("YINGBI_PASSPHRASE")), nil
+	case e.prompt == nil:
+		return nil, text.E("passphrase.none")
+	}
+	pass, err := e.prompt(text.T("passphrase.prompt"))
+	if err != nil {
+		return nil, text.E("passphrase.read", err)
+	}
+	if isNew {
+		again, err := e.prompt(text.T("passphrase.prompt-again"))
+		if err != nil {
+			return nil, text.E("passphrase.read", err)
+		}
+		defer clear(again)
+		if !bytes.Equal(pass, again) {
+			return nil, text.E("passphrase.differs")
+		}
+	}
+	return pass, nil
+}
+
+// table writes rows under a header, aligned, without frames.
+func (e *env) table(header table.Row, rows []table.Row) {
+	w := table.NewWriter()
+	w.SetOutputMirror(e.stdout)
+	w.SetStyle(table.StyleDefault)
+	w.Style().Options = table.OptionsNoBordersAndSeparators
+	w.AppendHeader(header)
+	w.AppendRows(rows)
+	w.Render()
+}
+
+// progress draws a bar for a long piece of work; silent where nobody watches.
+type progress struct {
+	e     *env
+	bar   *progressbar.ProgressBar
+	stage string
+}
+
+// set moves the bar of a stage to done of total.
+func (p *progress) set(stage string, done, total int64) {
+	if p.e.watch != nil {
+		p.e.watch(done, total)
+	}
+	if !p.e.bars {
+		return
+	}
+	if p.bar == nil || p.stage != stage {
+		p.finish()
+		p.stage = stage
+		p.bar = progressbar.NewOptions64(total,
+			progressbar.OptionSetWriter(p.e.stderr),
+			progressbar.OptionSetDescription(fmt.Sprintf("%-18s", stage)),
+			progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+			progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(100*time.Millisecond),
+			progressbar.OptionSetWidth(28), progressbar.OptionClearOnFinish())
+	}
+	_ = p.bar.Set64(done) // drawing may fail; the work goes on
+}
+
+func (p *progress) finish() {
+	if p.bar != nil {
+		_ = p.bar.Finish()
+		p.bar = nil
+	}
+}
+
+// note writes a sentence about the work, not its result.
+func (e *env) note(s string) { fmt.Fprintln(e.stderr, s) }
+
+// say writes a line of the result.
+func (e *env) say(s string) { fmt.Fprintln(e.stdout, s) }
+
+// printJSON writes a result for programs.
+func (e *env) printJSON(v any) error {
+	enc := json.NewEncoder(e.stdout)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// reveal adds a hint where an error is one that a person can act on here.
+func reveal(err error) error {
+	if errors.Is(err, keyring.ErrWrongPassphrase) {
+		return text.E("passphrase.wrong", err)
+	}
+	return err
+}
