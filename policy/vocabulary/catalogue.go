@@ -31,12 +31,13 @@ type Held[D Document] struct {
 // it are shared and never changed; Put replaces. It is not safe for a Put
 // beside other calls: Clone first.
 type Catalogue struct {
-	held map[Kind]map[string]Held[Document]
+	held    map[Kind]map[string]Held[Document]
+	tariffs map[string][]Held[*Tariff] // by product: all versions, see TariffVersions
 }
 
 // NewCatalogue returns an empty catalogue.
 func NewCatalogue() *Catalogue {
-	return &Catalogue{held: map[Kind]map[string]Held[Document]{}}
+	return &Catalogue{held: map[Kind]map[string]Held[Document]{}, tariffs: map[string][]Held[*Tariff]{}}
 }
 
 // Clone returns a catalogue that can be changed without changing c. It costs
@@ -46,6 +47,7 @@ func (c *Catalogue) Clone() *Catalogue {
 	for kind, docs := range c.held {
 		next.held[kind] = maps.Clone(docs)
 	}
+	next.tariffs = maps.Clone(c.tariffs)
 	return next
 }
 
@@ -59,6 +61,9 @@ func (c *Catalogue) Put(doc Document, seq int64, boundAt time.Time, digest strin
 	}
 	stored := Stored{Version: docs[meta.ID].Version + 1, Seq: seq, BoundAt: boundAt, Digest: digest}
 	docs[meta.ID] = Held[Document]{Doc: doc, Stored: stored}
+	if t, ok := doc.(*Tariff); ok { // never into a clone's memory
+		c.tariffs[t.Product] = append(slices.Clip(c.tariffs[t.Product]), Held[*Tariff]{Doc: t, Stored: stored})
+	}
 	return stored
 }
 
@@ -129,6 +134,12 @@ func (c *Catalogue) Tariffs(product string) []Held[*Tariff] {
 		return cmp.Or(cmp.Compare(a.Doc.From, b.Doc.From), cmp.Compare(a.Seq, b.Seq))
 	})
 	return tariffs
+}
+
+// TariffVersions returns every version of a product's tariffs in the order in
+// which they were applied. An older version prices until the next one binds.
+func (c *Catalogue) TariffVersions(product string) []Held[*Tariff] {
+	return slices.Clone(c.tariffs[product])
 }
 
 // Ceilings returns a product's ceilings, the earliest effective first; of one

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 
 	"github.com/yingbi/yingbi/policy/ledger"
@@ -84,12 +83,17 @@ type checker struct {
 	report
 	old, now *Catalogue
 	today    Date
+	puts     int64
 }
 
-// put brings a document into the catalogue as it would be: after all others,
-// today.
+// pending is the first sequence of documents that are not applied yet.
+const pending = int64(1) << 62
+
+// put brings a document into the catalogue as it would be: today, after all
+// others.
 func (k *checker) put(p Parsed) {
-	k.now.Put(p.Doc, math.MaxInt64, k.today.Begin(), p.Digest)
+	k.now.Put(p.Doc, pending+k.puts, k.today.end(), p.Digest)
+	k.puts++
 }
 
 func (k *checker) fault(p Parsed, id, path, got, expected, fix string) {
@@ -271,9 +275,9 @@ func (k *checker) consequences(p Parsed, changes map[string]bool) {
 			k.fault(p, "sandbox-priced", "sandbox", "true", "no sandbox, as tariff "+tariffs[0].Doc.ID+" prices the product", "give the sandbox an id of its own")
 		}
 	case *Ceiling:
-		k.undercuts(p, "amount", doc.Product, changes)
+		k.undercuts(p, "amount", doc.Product)
 	case *Tariff:
-		k.undercuts(p, "from", doc.Product, changes) // one that ended earlier may come back
+		k.undercuts(p, "from", doc.Product) // one that ended earlier may come back
 	}
 }
 
@@ -284,17 +288,5 @@ func (k *checker) breaks(p Parsed, r *Resource, product *Product) {
 	}
 	if product.Sandbox && !r.Synthetic {
 		k.fault(p, "breaks-product", "synthetic", "real data", "synthetic: true, as the sandbox product "+product.ID+" is over it", "")
-	}
-}
-
-// undercuts says which tariffs would be over their ceilings.
-func (k *checker) undercuts(p Parsed, path, product string, changes map[string]bool) {
-	for _, t := range k.prices(product) {
-		if changes["Tariff "+t.doc.ID] {
-			continue
-		}
-		if over := k.over(t, false); over != nil {
-			k.fault(p, "price-over-ceiling", path, over.ceiling()+" on "+string(over.day), fmt.Sprintf("a ceiling of at least %s, the price of tariff %s then", t.doc.Price, t.doc.ID), "change the tariff with it")
-		}
 	}
 }

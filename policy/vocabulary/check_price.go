@@ -1,9 +1,10 @@
 package vocabulary
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/yingbi/yingbi/policy/fees"
 )
 
 // priced demands a product that can be priced.
@@ -26,7 +27,8 @@ func (k *checker) ceiling(p Parsed, c *Ceiling) {
 }
 
 // tariff holds a price to its ceilings when it is applied, not when it is
-// charged: on its first day and on every later day that it may be in force.
+// charged: on the first day that it names, and on every day from today on that
+// it would be in force.
 func (k *checker) tariff(p Parsed, t *Tariff) {
 	if before, ok := k.old.Tariff(t.ID); ok {
 		k.same(p, "product", t.Product, before.Doc.Product)
@@ -34,17 +36,18 @@ func (k *checker) tariff(p Parsed, t *Tariff) {
 	if !k.priced(p, t.Product) {
 		return
 	}
-	for _, price := range k.prices(t.Product) {
-		if price.doc.ID != t.ID {
-			continue
+	over := k.over(t, t.From)
+	for _, e := range k.excesses(t.Product) {
+		if over == nil && e.tariff == t {
+			over = e
 		}
-		switch over := k.over(price, true); {
-		case over == nil:
-		case over.by == nil:
-			k.fault(p, "no-ceiling", "from", fmt.Sprintf("%s, when no ceiling %s of %s is in force", over.day, t.Basis, t.Product), "a first day with a ceiling of the same basis"+k.ceilingsFrom(t), "apply the authorising body's ceiling first, or begin later")
-		default:
-			k.fault(p, "price-over-ceiling", "price", t.Price, fmt.Sprintf("at most %s, the ceiling %s in force on %s", over.by.Amount, over.by.ID, over.day), "")
-		}
+	}
+	switch {
+	case over == nil:
+	case over.by == nil:
+		k.fault(p, "no-ceiling", "from", fmt.Sprintf("%s, when no ceiling %s of %s is in force", over.day, t.Basis, t.Product), "a first day with a ceiling of the same basis"+k.ceilingsFrom(t), "apply the authorising body's ceiling first, or begin later")
+	default:
+		k.fault(p, "price-over-ceiling", "price", t.Price, fmt.Sprintf("at most %s, the ceiling %s in force on %s", over.by.Amount, over.by.ID, over.day), "")
 	}
 }
 
@@ -62,89 +65,101 @@ func (k *checker) ceilingsFrom(t *Tariff) string {
 	return "; there is one from " + list(days)
 }
 
-// price is a tariff with the day from which it binds: its first, or that of its
-// entry if that is later.
-type price struct {
-	doc   *Tariff
-	binds Date
-	seq   int64
-}
-
-// prices are a product's tariffs in the order in which they bind.
-func (k *checker) prices(product string) []price {
-	var prices []price
-	for _, t := range k.now.Tariffs(product) {
-		prices = append(prices, price{t.Doc, max(t.Doc.From, DateOf(t.BoundAt)), t.Seq})
-	}
-	slices.SortStableFunc(prices, func(a, b price) int {
-		return cmp.Or(cmp.Compare(a.binds, b.binds), cmp.Compare(a.seq, b.seq))
-	})
-	return prices
-}
-
-// excess is a day on which a price has no ceiling or is over it.
-type excess struct {
-	day Date
-	by  *Ceiling // nil: there is none
-}
-
-func (e *excess) ceiling() string {
-	if e.by == nil {
-		return "no ceiling"
-	}
-	return e.by.Amount
-}
-
-// over finds the first day on which a price is over its ceiling: of the days on
-// which it may be in force, those suffice on which a ceiling begins. Days before
-// it binds and before today are past; fromFirst looks at its first day all the
-// same, as a price that was never allowed on the day it names is a mistake.
-func (k *checker) over(t price, fromFirst bool) *excess {
-	ceilings := k.now.Ceilings(t.doc.Product)
-	start := max(t.binds, k.today)
-	days := []Date{start}
-	if fromFirst {
-		days = []Date{t.doc.From, start}
-	}
-	for _, c := range ceilings {
-		if c.Doc.From > start {
-			days = append(days, c.Doc.From)
-		}
-	}
-	for i, day := range days {
-		first := fromFirst && i == 0
-		if !first && (!day.InTerm(t.doc.From, t.doc.Until) || k.superseded(t, day)) {
+// undercuts says which prices that do not change would be over their ceilings.
+func (k *checker) undercuts(p Parsed, path, product string) {
+	told := map[*Tariff]bool{}
+	for _, e := range k.excesses(product) {
+		if told[e.tariff] || e.pending {
 			continue
 		}
-		var by *Ceiling
-		for _, c := range ceilings {
-			if c.Doc.Basis == t.doc.Basis && c.Doc.From <= day {
-				by = c.Doc
+		told[e.tariff] = true
+		ceiling := "no ceiling"
+		if e.by != nil {
+			ceiling = e.by.Amount
+		}
+		k.fault(p, "price-over-ceiling", path, ceiling+" on "+string(e.day), fmt.Sprintf("a ceiling of at least %s, the price of tariff %s then", e.tariff.Price, e.tariff.ID), "change the tariff with it")
+	}
+}
+
+// excess is a day on which a price is in force without a ceiling or over it.
+type excess struct {
+	day     Date
+	tariff  *Tariff
+	by      *Ceiling // nil: there is none
+	pending bool     // the tariff changes with this apply
+}
+
+// excesses goes through the days from today on and finds those on which the
+// price in force is over its ceiling. It suffices to look at days on which
+// something changes: policy/fees says what is in force on each.
+func (k *checker) excesses(product string) []*excess {
+	var tariffs []fees.Tariff
+	docs := map[int64]Held[*Tariff]{}
+	days := []Date{k.today}
+	for _, t := range k.now.TariffVersions(product) {
+		price, err := priceOf(t)
+		if err != nil {
+			continue // its document would not have passed
+		}
+		tariffs = append(tariffs, price)
+		docs[t.Seq] = t
+		days = append(days, DateOf(price.Binds()))
+		if t.Doc.Until != "" {
+			days = append(days, t.Doc.Until.next())
+		}
+	}
+	for _, c := range k.now.Ceilings(product) {
+		days = append(days, c.Doc.From)
+	}
+	slices.Sort(days)
+	var found []*excess
+	for _, day := range slices.Compact(days) {
+		if day < k.today {
+			continue
+		}
+		if t, ok := fees.InForce(tariffs, product, day.end()); ok {
+			held := docs[t.Seq]
+			if e := k.over(held.Doc, day); e != nil {
+				e.pending = held.Seq >= pending
+				found = append(found, e)
 			}
 		}
-		if by == nil || dearer(t.doc.Price, by.Amount) {
-			return &excess{day, by}
+	}
+	return found
+}
+
+// over holds a price to the ceiling of a day.
+func (k *checker) over(t *Tariff, day Date) *excess {
+	var by *Ceiling
+	for _, c := range k.now.Ceilings(t.Product) {
+		if c.Doc.Basis == t.Basis && c.Doc.From <= day {
+			by = c.Doc // the newest to begin
 		}
+	}
+	if by == nil || dearer(t.Price, by.Amount) {
+		return &excess{day: day, tariff: t, by: by}
 	}
 	return nil
 }
 
-// superseded says whether a tariff has ended on a day because a later one binds
-// by then: any for an open tariff, for a dated one such as outlast it, as it
-// would be in force again after one that does not.
-func (k *checker) superseded(t price, day Date) bool {
-	later := false
-	for _, next := range k.prices(t.doc.Product) {
-		if later && next.binds <= day && (t.doc.Until == "" || next.doc.Until == "" || next.doc.Until >= t.doc.Until) {
-			return true
-		}
-		later = later || next.doc == t.doc
-	}
-	return false
+func dearer(price, ceiling string) bool {
+	p, err := fees.ParseMoney(price)
+	c, err2 := fees.ParseMoney(ceiling)
+	return err != nil || err2 != nil || p.Cmp(c) > 0
 }
 
-func dearer(price, ceiling string) bool {
-	p, ok := decimal(price, moneyPattern)
-	c, known := decimal(ceiling, moneyPattern)
-	return !ok || !known || p.Cmp(c) > 0
+// priceOf is a tariff version as policy/fees takes it.
+func priceOf(t Held[*Tariff]) (fees.Tariff, error) {
+	unit, err := fees.ParseMoney(t.Doc.Price)
+	if err != nil {
+		return fees.Tariff{}, fmt.Errorf("price of tariff %s: %w", t.Doc.ID, err)
+	}
+	price := fees.Tariff{
+		ID: t.Doc.ID, Seq: t.Seq, Product: t.Doc.Product, Basis: t.Doc.Basis, Unit: unit,
+		Trial: t.Doc.Trial, From: t.Doc.From.Begin(), BoundAt: t.BoundAt,
+	}
+	if t.Doc.Until != "" {
+		price.Until = t.Doc.Until.Begin()
+	}
+	return price, nil
 }
