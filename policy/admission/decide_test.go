@@ -119,9 +119,7 @@ var crossings = []struct {
 // what a later document takes away must stop what an earlier one allowed.
 func forced(l *logtest.Log, doc vocabulary.Document) {
 	e := l.Manifest(doc)
-	l.Fill(&e)
-	l.World.Follow(&e)
-	l.Force(e)
+	l.Follow(e)
 }
 
 func day(s string) time.Time {

@@ -12,7 +12,8 @@ type Class string
 
 // The classes of faults.
 const (
-	ClassOrder     Class = "order"     // sequence, time, genesis
+	ClassOrder     Class = "order"     // sequence and time against the last entry
+	ClassGenesis   Class = "genesis"   // entry 0
 	ClassDocument  Class = "document"  // encoding, digest, version, id of a manifest
 	ClassSignature Class = "signature" // the operator's signature on a manifest
 	ClassApproval  Class = "approval"  // a signature that the kind demands

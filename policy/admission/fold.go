@@ -70,7 +70,7 @@ func (w *World) plan(e *ledger.Entry) (faults, func()) {
 		f.add(ClassOrder, "time", "no earlier than "+ledger.NewTime(w.time).String(), e.Time.String())
 	}
 	if w.genesis == nil && !isGenesis(e) && w.seq < 0 {
-		f.add(ClassOrder, "genesis", "a key entry with action genesis as entry 0", string(e.Kind))
+		f.add(ClassGenesis, "genesis", "a key entry with action genesis as entry 0", string(e.Kind))
 	}
 	more, apply := w.body(e)
 	return append(f, more...), apply
@@ -115,7 +115,7 @@ func (w *World) key(e *ledger.Entry, k *ledger.Key) (faults, func()) {
 func (w *World) pin(e *ledger.Entry, k *ledger.Key) (faults, func()) {
 	var f faults
 	if e.Seq != 0 || w.genesis != nil {
-		f.add(ClassOrder, "genesis", "one, as entry 0", "one as entry "+strconv.FormatInt(e.Seq, 10))
+		f.add(ClassGenesis, "genesis", "one, as entry 0", "one as entry "+strconv.FormatInt(e.Seq, 10))
 	}
 	g := Genesis{Origin: k.Origin, CA: k.CA}
 	owners := map[string]string{}
@@ -135,11 +135,11 @@ func (w *World) pin(e *ledger.Entry, k *ledger.Key) (faults, func()) {
 		}
 		key, err := ledger.ParseKey(pin.text)
 		if err != nil {
-			f.add(ClassKey, "the genesis key of "+string(pin.role), "an Ed25519 public key", "something else")
+			f.add(ClassGenesis, "the genesis key of "+string(pin.role), "an Ed25519 public key", "something else")
 			continue
 		}
 		if other, taken := owners[pin.text]; taken {
-			f.add(ClassKey, "the genesis key of "+string(pin.role), "a key of its own", "the key of "+other)
+			f.add(ClassGenesis, "the genesis key of "+string(pin.role), "a key of its own", "the key of "+other)
 		}
 		*pin.key, owners[pin.text] = key, string(pin.role)
 	}

@@ -68,7 +68,7 @@ func TestFoldRefuses(t *testing.T) {
 		says  string
 		entry func(*logtest.Log) ledger.Entry
 	}{
-		{"second genesis", admission.ClassOrder, "as entry 0", key(ledger.Key{Action: "genesis", Operator: logtest.FormatPublic("other")})},
+		{"second genesis", admission.ClassGenesis, "as entry 0", key(ledger.Key{Action: "genesis", Operator: logtest.FormatPublic("other")})},
 		{"digest", admission.ClassDocument, "the document's digest", manifest(func(_ *logtest.Log, m *ledger.Manifest) { m.Digest = logtest.Digest("other") })},
 		{"version", admission.ClassDocument, "version 2", manifest(func(_ *logtest.Log, m *ledger.Manifest) { m.Version = 1 })},
 		{"id", admission.ClassDocument, "version 1", manifest(func(_ *logtest.Log, m *ledger.Manifest) { m.ID = "other" })},

@@ -157,6 +157,18 @@ func (l *Log) Append(e ledger.Entry) *ledger.Entry {
 	if err := l.World.Fold(&e); err != nil {
 		l.T.Fatal(err)
 	}
+	if !e.Kind.IsCall() && e.Kind != ledger.KindDenied {
+		l.engine = nil
+	}
+	return l.Force(e)
+}
+
+// Follow logs an entry and folds it as an audit does, whatever is wrong with it.
+func (l *Log) Follow(e ledger.Entry) *ledger.Entry {
+	l.T.Helper()
+	l.Fill(&e)
+	l.World.Follow(&e)
+	l.engine = nil
 	return l.Force(e)
 }
 
@@ -187,7 +199,6 @@ func (l *Log) Raw(text []byte) {
 	l.must(err)
 	l.Lines = append(l.Lines, line)
 	l.hashes = append(l.hashes, more...)
-	l.engine = nil
 }
 
 // Rewrite is a new log with the same lines and checkpoints, for tampering: its
