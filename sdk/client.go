@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/yingbi/yingbi/policy/ledger"
 	"github.com/yingbi/yingbi/policy/vocabulary"
 	pb "github.com/yingbi/yingbi/sdk/yingbipb"
 )
@@ -142,10 +143,8 @@ func (c *Client) Products(ctx context.Context, mine bool) ([]Product, error) {
 	return products, nil
 }
 
-// ErrUnknownProduct is what Product returns for an id that is not published.
-var ErrUnknownProduct = errors.New("no such product is published")
-
-// Product returns one published product.
+// Product returns one published product. One that is not served now gives an
+// *Error with the gateway's reason.
 func (c *Client) Product(ctx context.Context, id string) (*Product, error) {
 	products, err := c.Products(ctx, false)
 	if err != nil {
@@ -156,7 +155,12 @@ func (c *Client) Product(ctx context.Context, id string) (*Product, error) {
 			return &products[i], nil
 		}
 	}
-	return nil, fmt.Errorf("%s: %w: see: yingbi products", id, ErrUnknownProduct)
+	// A quote says why it is not in the list.
+	q, err := c.Quote(ctx, id, vocabulary.Industry, "", 1)
+	if err != nil {
+		return nil, err
+	}
+	return nil, &Error{Op: "find product " + id, Reason: ledger.Reason(q.GetReason()), Rule: q.GetRule(), Message: "it is not served now"}
 }
 
 // Quote tells what units of a product would take, before anything is sent:

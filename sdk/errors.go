@@ -35,8 +35,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap returns the gRPC status error, or the context's error where the
-// caller gave up.
+// Unwrap returns the gRPC status error.
 func (e *Error) Unwrap() error { return e.cause }
 
 // Errors of the client's own checks. Any of them means that the gateway, or
@@ -58,13 +57,14 @@ func wireError(op string, err error) error {
 	if !ok {
 		return fmt.Errorf("%s: %w", op, err)
 	}
-	e := &Error{Op: op, Reason: ledger.ReasonInternal, Message: st.Message(), cause: err}
 	switch st.Code() {
 	case codes.Canceled:
-		e.cause = context.Canceled
+		return fmt.Errorf("%s: %w", op, context.Canceled)
 	case codes.DeadlineExceeded:
-		e.cause = context.DeadlineExceeded
-	case codes.Unavailable:
+		return fmt.Errorf("%s: %w", op, context.DeadlineExceeded)
+	}
+	e := &Error{Op: op, Reason: ledger.ReasonInternal, Message: st.Message(), cause: err}
+	if st.Code() == codes.Unavailable {
 		e.Reason, e.Retry = ledger.ReasonUnavailable, time.Second
 	}
 	for _, d := range st.Details() {

@@ -281,7 +281,7 @@ func (e *Error) final() bool {
 	case ledger.ReasonUnavailable, ledger.ReasonInternal, ledger.ReasonRateLimited:
 		return false
 	}
-	return !errors.Is(e, context.Canceled) && !errors.Is(e, context.DeadlineExceeded)
+	return true
 }
 
 // lookUpBytes bounds the queries of one call.

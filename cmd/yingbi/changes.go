@@ -50,6 +50,10 @@ func (e *env) printChanges(changes []enclave.Change, dryRun bool) error {
 		e.say(text.T("apply.dry-run"))
 		return nil
 	}
+	if first == last {
+		e.say(text.T("apply.applied-one", first))
+		return nil
+	}
 	e.say(text.T("apply.applied", applied, first, last))
 	return nil
 }

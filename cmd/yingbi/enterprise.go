@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
 	"github.com/yingbi/yingbi/cmd/internal/text"
@@ -67,18 +66,38 @@ func (e *env) productsCommand() *cobra.Command {
 				e.note(text.T("products.none"))
 				return nil
 			}
-			var rows []table.Row
 			for _, p := range products {
-				rows = append(rows, table.Row{p.ID, p.Title.En, askedBy(p), priceOf(p), p.Records, quotaOf(p)})
+				e.printProduct(p)
 			}
-			e.table(table.Row{text.T("products.id"), text.T("products.title"), text.T("products.asks"),
-				text.T("products.price"), text.T("products.records"), text.T("products.grants")}, rows)
 			return nil
 		},
 	}
 	client.bind(cmd, e)
 	cmd.Flags().BoolVar(&mine, "mine", false, text.T("flag.mine"))
 	return cmd
+}
+
+func (e *env) printProduct(p sdk.Product) {
+	e.say(text.T("products.head", p.ID, p.Title.En))
+	e.say(text.T("products.asks", askedBy(p)))
+	e.say(text.T("products.data", p.ResourceTitle, p.Records, p.Grade, p.UpdateCycle))
+	if p.Sandbox {
+		e.say(text.T("products.free"))
+		return
+	}
+	for _, price := range p.Prices {
+		s := text.T("products.price", price.GetUnitPrice(), price.GetBasis())
+		if price.GetTrial() {
+			s = text.T("products.price-trial", s)
+		}
+		e.say(s)
+	}
+	for _, g := range p.Grants {
+		e.say(text.T("products.grant", g.GetGrant(), strings.Join(g.GetPurposes(), ", "), g.GetUntil()))
+		for _, q := range g.GetQuotas() {
+			e.say(text.T("products.quota", q.GetLimit()-q.GetUsed(), q.GetLimit(), q.GetUnit(), q.GetPer()))
+		}
+	}
 }
 
 // askedBy says what a product takes and gives: account_number → sector.
@@ -96,36 +115,6 @@ func askedBy(p sdk.Product) string {
 		gives = strings.Join(labels, ", ")
 	}
 	return text.T("products.takes-gives", strings.Join(fields, " + "), gives)
-}
-
-func priceOf(p sdk.Product) string {
-	if p.Sandbox {
-		return text.T("products.free")
-	}
-	var prices []string
-	for _, price := range p.Prices {
-		s := text.T("products.price-basis", price.GetUnitPrice(), price.GetBasis())
-		if price.GetTrial() {
-			s = text.T("products.price-trial", s)
-		}
-		prices = append(prices, s)
-	}
-	return strings.Join(prices, "; ")
-}
-
-func quotaOf(p sdk.Product) string {
-	if p.Sandbox {
-		return text.T("products.no-grant-needed")
-	}
-	var grants []string
-	for _, g := range p.Grants {
-		s := text.T("products.grant", g.GetGrant(), strings.Join(g.GetPurposes(), ", "), g.GetUntil())
-		for _, q := range g.GetQuotas() {
-			s += text.T("products.quota", q.GetLimit()-q.GetUsed(), q.GetLimit(), q.GetUnit(), q.GetPer())
-		}
-		grants = append(grants, s)
-	}
-	return strings.Join(grants, "; ")
 }
 
 func (e *env) quoteCommand() *cobra.Command {
@@ -172,11 +161,14 @@ func (e *env) printQuote(q *pb.QuoteResponse) {
 		e.say(text.T("quote.refused", q.GetReason(), q.GetRule()))
 		return
 	}
-	e.say(text.T("quote.admitted", q.GetRule()))
-	switch {
-	case q.GetGround() != "":
+	if q.GetGrant() == "" {
+		e.say(text.T("quote.admitted-open"))
+	} else {
+		e.say(text.T("quote.admitted", q.GetGrant()))
+	}
+	if q.GetGround() != "" {
 		e.say(text.T("quote.free", q.GetGround()))
-	default:
+	} else {
 		e.say(text.T("quote.price", q.GetPrice().GetUnitPrice(), q.GetPrice().GetBasis(), q.GetPrice().GetTariff(), q.GetAmount(), q.GetCharge()))
 	}
 	for _, u := range q.GetQuotas() {

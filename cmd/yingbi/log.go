@@ -99,12 +99,23 @@ func (e *env) printLog(cmd *cobra.Command, d *enclave.Domain, filter state.Filte
 			continue
 		}
 		what, amount := describe(entry)
-		rows = append(rows, table.Row{entry.Seq, entry.Time.In(fees.CST).Format("2006-01-02 15:04:05"), entry.Kind, strings.TrimPrefix(entry.Actor, "yingbi://"), what, amount})
+		rows = append(rows, table.Row{entry.Seq, entry.Time.In(fees.CST).Format("2006-01-02 15:04:05"), entry.Kind, whoseEntry(entry), what, amount})
 	}
 	if !asJSON {
-		e.table(table.Row{text.T("log.seq"), text.T("log.time"), text.T("log.kind"), text.T("log.who"), text.T("log.what"), text.T("log.amount")}, rows)
+		e.table(e.stdout, table.Row{text.T("log.seq"), text.T("log.time"), text.T("log.kind"), text.T("log.who"), text.T("log.what"), text.T("log.amount")}, rows)
 	}
 	return nil
+}
+
+// whoseEntry is the enterprise that a call is about, else who caused the entry.
+func whoseEntry(e *ledger.Entry) string {
+	switch {
+	case e.TheCall() != nil:
+		return "enterprise/" + e.TheCall().Header.Enterprise
+	case e.Denied != nil:
+		return "enterprise/" + e.Denied.Enterprise
+	}
+	return strings.TrimPrefix(e.Actor, "yingbi://")
 }
 
 // describe says in a few words what an entry records.
@@ -206,7 +217,7 @@ func (e *env) printStatement(s *fees.Statement) {
 		}
 		rows = append(rows, table.Row{l.Product, basis, l.Units, l.Calls, unit, l.Exact, l.Charge})
 	}
-	e.table(table.Row{text.T("statement.product"), text.T("statement.basis"), text.T("statement.units"), text.T("statement.calls"),
+	e.table(e.stdout, table.Row{text.T("statement.product"), text.T("statement.basis"), text.T("statement.units"), text.T("statement.calls"),
 		text.T("statement.price"), text.T("statement.exact"), text.T("statement.charge")}, rows)
 	e.say(text.T("statement.total", s.Total))
 }

@@ -45,7 +45,10 @@ func (e *env) initCommand() *cobra.Command {
 				e.say(text.T("init.exists", args[0]))
 				return nil
 			}
-			var err error
+			err := vocabulary.CheckCreditCode(o.Operator)
+			if err != nil {
+				return usage(text.E("init.operator", err))
+			}
 			if o.Authoriser, err = publicKey(authoriser); err != nil {
 				return usage(text.E("init.key", "authoriser", err))
 			}

@@ -38,7 +38,7 @@ func (e *env) importCommand() *cobra.Command {
 			for _, c := range done.Entry.Columns {
 				rows = append(rows, table.Row{c.Name, c.Present, percent(c.Present, done.Entry.Rows), c.Distinct})
 			}
-			e.table(table.Row{text.T("import.column"), text.T("import.present"), text.T("import.complete"), text.T("import.distinct")}, rows)
+			e.table(e.stdout, table.Row{text.T("import.column"), text.T("import.present"), text.T("import.complete"), text.T("import.distinct")}, rows)
 			return nil
 		},
 	}

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+	ptext "github.com/jedib0t/go-pretty/v6/text"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
@@ -144,14 +146,17 @@ func (f *domainFlags) passphrase(e *env, isNew bool) ([]byte, error) {
 }
 
 // table writes rows under a header, aligned, without frames.
-func (e *env) table(header table.Row, rows []table.Row) {
+func (e *env) table(out io.Writer, header table.Row, rows []table.Row) {
 	w := table.NewWriter()
-	w.SetOutputMirror(e.stdout)
 	w.SetStyle(table.StyleDefault)
 	w.Style().Options = table.OptionsNoBordersAndSeparators
+	w.Style().Format.Header = ptext.FormatDefault
+	w.Style().Box.PaddingLeft, w.Style().Box.PaddingRight = "", "  "
 	w.AppendHeader(header)
 	w.AppendRows(rows)
-	w.Render()
+	for line := range strings.Lines(w.Render()) {
+		fmt.Fprintln(out, strings.TrimRight(line, " \n"))
+	}
 }
 
 // progress draws a bar for a long piece of work; silent where nobody watches.

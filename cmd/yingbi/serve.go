@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"net"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,7 +14,7 @@ import (
 
 func (e *env) serveCommand() *cobra.Command {
 	var f domainFlags
-	var listen string
+	var listen, addressFile string
 	cmd := &cobra.Command{
 		Use: "serve", Short: text.T("serve.short"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -49,6 +50,11 @@ func (e *env) serveCommand() *cobra.Command {
 				return text.E("serve.listen", listen, err)
 			}
 			e.say(text.T("serve.listening", d.Origin(), lis.Addr()))
+			if addressFile != "" {
+				if err := os.WriteFile(addressFile, []byte(lis.Addr().String()+"\n"), 0o644); err != nil {
+					return text.E("serve.address-file", err)
+				}
+			}
 			if e.ready != nil {
 				e.ready(lis.Addr().String())
 			}
@@ -61,5 +67,6 @@ func (e *env) serveCommand() *cobra.Command {
 	}
 	f.bind(cmd, e)
 	cmd.Flags().StringVar(&listen, "listen", "", text.T("flag.listen"))
+	cmd.Flags().StringVar(&addressFile, "address-file", "", text.T("flag.address-file"))
 	return cmd
 }

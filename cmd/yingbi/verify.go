@@ -84,14 +84,16 @@ func (e *env) verify(ctx context.Context, c *sdk.Client, f *verifyFlags) error {
 			return errors.Join(err, werr)
 		}
 	}
-	if serr := e.summarise(result); serr != nil {
-		return errors.Join(err, serr)
+	if len(result.Entries) > 0 {
+		if serr := e.summarise(result); serr != nil {
+			return errors.Join(err, serr)
+		}
+		if err != nil {
+			e.note(text.T("verify.resume"))
+		}
 	}
 	if f.explain {
 		e.explain(c, len(sheet.subjects))
-	}
-	if err != nil && len(result.Entries) > 0 {
-		e.note(text.T("verify.resume"))
 	}
 	return err
 }
@@ -260,10 +262,7 @@ func (e *env) explain(c *sdk.Client, subjects int) {
 	for _, t := range c.Traffic() {
 		rows = append(rows, table.Row{t.Method, t.Calls, bytesText(t.Sent), bytesText(t.Received), explainMethod(t.Method)})
 	}
-	w := e.stdout
-	e.stdout = e.stderr
-	e.table(table.Row{text.T("explain.method"), text.T("explain.calls"), text.T("explain.sent"), text.T("explain.received"), text.T("explain.what")}, rows)
-	e.stdout = w
+	e.table(e.stderr, table.Row{text.T("explain.method"), text.T("explain.calls"), text.T("explain.sent"), text.T("explain.received"), text.T("explain.what")}, rows)
 	e.note(text.T("explain.can", subjects))
 	e.note(text.T("explain.cannot"))
 }

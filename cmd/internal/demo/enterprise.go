@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/yingbi/yingbi/cmd/internal/text"
+	"github.com/yingbi/yingbi/policy/fees"
 )
 
 // as is the enterprise's part of a command line. The gateway's address is
@@ -164,12 +165,12 @@ func (s *story) retry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := s.run(ctx, 0, "log -d domain --kind exemption --json "+unlockFlag)
+	r, err := s.run(ctx, 0, "log -d domain --since "+fees.Day(s.began)+" --product "+labelProduct+" "+unlockFlag)
 	if err != nil {
 		return err
 	}
-	// One for the sandbox, one for the relief.
-	if err := expect(strings.Count(r.out, "\n") == 2, "the interrupted job is in the ledger %d times", strings.Count(r.out, "\n")-1); err != nil {
+	n := strings.Count(r.out, labelProduct+" public-welfare")
+	if err := expect(n == 1, "the interrupted job is in the ledger %d times", n); err != nil {
 		return err
 	}
 	s.point(text.T("demo.retry-point"))
