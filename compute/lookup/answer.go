@@ -78,29 +78,37 @@ func (t *Table) batch(ctx context.Context, answers, queries [][]byte) error {
 	})
 }
 
-// finish adds the pass to the packed blocks and rounds: round(b̂·2^to/q) mod
-// 2^to with b̂ = Σ c_k·X^k + packed and c_k = 2^(53−tb)·(sums_k − 128·Σ b').
+// finish rounds the answer: round(b̂·2^to/q) mod 2^to of each coefficient.
 func (j *job) finish(p Params) []byte {
 	answer := make([]byte, 0, p.AnswerBytes())
 	rounded := make([]uint16, rlwe.N)
 	for block := range j.packed {
-		var b rlwe.Poly
-		for i := range b {
-			mod := rlwe.Mod(i)
-			shift := mod.Reduce(1 << queryShift)
-			mod.Inverse(&b[i], &j.packed[block][i])
-			for k, sum := range j.sums[block*rlwe.N:][:rlwe.N] {
-				c := mod.ReduceSigned(sum - j.sum<<(plainBits-1))
-				b[i][k] = mod.Reduce(uint64(c)*uint64(shift) + uint64(b[i][k]))
-			}
-		}
-		for k := range rounded {
+		for k, x := range j.exact(block) {
 			// q is odd, so adding (q−1)/2 before the floor rounds half up;
 			// the sum is below 2^64.
-			x := rlwe.Combine(b[0][k], b[1][k])
 			rounded[k] = uint16((x<<answerBits + rlwe.Q/2) / rlwe.Q & (1<<answerBits - 1))
 		}
 		answer = rlwe.Pack(answer, rounded, answerBits)
 	}
 	return answer
+}
+
+// exact is a block's b̂ = Σ c_k·X^k + packed, in [0, q), with c_k =
+// 2^(53−tb)·(sums_k − 128·Σ b').
+func (j *job) exact(block int) *[rlwe.N]uint64 {
+	var b rlwe.Poly
+	for i := range b {
+		mod := rlwe.Mod(i)
+		shift := mod.Reduce(1 << queryShift)
+		mod.Inverse(&b[i], &j.packed[block][i])
+		for k, sum := range j.sums[block*rlwe.N:][:rlwe.N] {
+			c := mod.ReduceSigned(sum - j.sum<<(plainBits-1))
+			b[i][k] = mod.Reduce(uint64(c)*uint64(shift) + uint64(b[i][k]))
+		}
+	}
+	x := new([rlwe.N]uint64)
+	for k := range x {
+		x[k] = rlwe.Combine(b[0][k], b[1][k])
+	}
+	return x
 }
