@@ -15,22 +15,24 @@ import (
 	"github.com/yingbi/yingbi/policy/ledger"
 )
 
+// errEnough ends a reading that its reader has ended.
+var errEnough = errors.New("enough was read")
+
 // Entries yields the chosen entries in order, as far as a signed checkpoint
 // covers them.
 func (d *Domain) Entries(ctx context.Context, f state.Filter) iter.Seq2[*ledger.Entry, error] {
 	return func(yield func(*ledger.Entry, error) bool) {
-		enough := errors.New("enough")
-		err := d.store.Entries(ctx, 0, f, func(seq int64, _ [ledger.SaltSize]byte, raw []byte) error {
+			err := d.store.Entries(ctx, 0, f, func(seq int64, _ [ledger.SaltSize]byte, raw []byte) error {
 			e, err := ledger.Decode(raw)
 			if err != nil {
 				return fmt.Errorf("entry %d: %w", seq, err)
 			}
 			if !yield(e, nil) {
-				return enough
+				return errEnough
 			}
 			return nil
 		})
-		if err != nil && !errors.Is(err, enough) {
+		if err != nil && !errors.Is(err, errEnough) {
 			yield(nil, fmt.Errorf("reading the log: %w", err))
 		}
 	}
@@ -50,53 +52,80 @@ func (d *Domain) ExportLog(ctx context.Context, w io.Writer) (entries int64, err
 	if err != nil {
 		return 0, err
 	}
-	if err := d.Log(ctx).Entries(func(seq int64, salt [ledger.SaltSize]byte, entry []byte) error {
+	log, err := d.Log(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := log.Entries(func(seq int64, salt [ledger.SaltSize]byte, entry []byte) error {
 		entries++
 		return out.Entry(seq, salt, entry)
 	}); err != nil {
 		return 0, err
 	}
-	err = d.store.Checkpoints(ctx, 0, func(tree tlog.Tree, msg []byte) error {
-		if tree.N > entries {
-			return nil // logged since
+	for _, msg := range log.Checkpoints() {
+		if err := out.Checkpoint(msg); err != nil {
+			return 0, err
 		}
-		return out.Checkpoint(msg)
-	})
-	if err != nil {
-		return 0, err
 	}
 	return entries, out.Flush()
 }
 
-// Log is the domain's log as policy/audit reads it.
+// Log is a domain's log as policy/audit reads it: the entries that its newest
+// checkpoint covers.
 type Log struct {
-	ctx   context.Context
-	store *state.Store
+	ctx         context.Context
+	store       *state.Store
+	owned       bool // by the Log: Close closes it
+	checkpoints [][]byte
+	size        int64 // of the newest
 }
 
-// Log gives the domain's log to an audit of the open domain.
-func (d *Domain) Log(ctx context.Context) *Log { return &Log{ctx, d.store} }
+// Log gives the domain's log to an audit of the open domain, as of now.
+func (d *Domain) Log(ctx context.Context) (*Log, error) { return newLog(ctx, d.store) }
 
-// Origin is the log's name.
-func (l *Log) Origin() string { return l.store.Origin() }
+// maxCheckpoints is about how many checkpoints of a log are shown. There is one
+// for every settled batch, and each proves what those before it do.
+const maxCheckpoints = 1024
 
-// Entries yields every entry that a signed checkpoint covers, in order.
-func (l *Log) Entries(yield func(seq int64, salt [ledger.SaltSize]byte, entry []byte) error) error {
-	return l.store.Entries(l.ctx, 0, state.Filter{}, yield)
-}
-
-// Checkpoints are all signed checkpoints, the oldest first.
-func (l *Log) Checkpoints() ([][]byte, error) {
-	var out [][]byte
-	err := l.store.Checkpoints(l.ctx, 0, func(_ tlog.Tree, msg []byte) error {
-		out = append(out, msg)
+func newLog(ctx context.Context, store *state.Store) (*Log, error) {
+	_, newest, err := store.Checkpoint(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the newest checkpoint: %w", err)
+	}
+	l := &Log{ctx: ctx, store: store, size: newest.N}
+	step, next := newest.N/maxCheckpoints, int64(0)
+	err = store.Checkpoints(ctx, 0, func(tree tlog.Tree, msg []byte) error {
+		if tree.N == newest.N || tree.N >= next && tree.N < newest.N {
+			l.checkpoints = append(l.checkpoints, msg)
+			next = tree.N + step
+		}
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading checkpoints: %w", err)
 	}
-	return out, nil
+	return l, nil
 }
+
+// Origin is the log's name.
+func (l *Log) Origin() string { return l.store.Origin() }
+
+// Entries yields every entry that the newest checkpoint covers, in order.
+func (l *Log) Entries(yield func(seq int64, salt [ledger.SaltSize]byte, entry []byte) error) error {
+	err := l.store.Entries(l.ctx, 0, state.Filter{}, func(seq int64, salt [ledger.SaltSize]byte, entry []byte) error {
+		if seq >= l.size {
+			return errEnough // logged since
+		}
+		return yield(seq, salt, entry)
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+// Checkpoints are signed checkpoints, the oldest first and the newest always.
+func (l *Log) Checkpoints() [][]byte { return l.checkpoints }
 
 // settleSlack is how much later than its admission a call may be logged.
 const settleSlack = 25 * time.Hour

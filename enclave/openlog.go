@@ -25,11 +25,21 @@ func OpenLog(ctx context.Context, dir string) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the domain's database: %w", err)
 	}
-	return &Log{ctx, store}, nil
+	log, err := newLog(ctx, store)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	log.owned = true
+	return log, nil
 }
 
-// Close closes a log that OpenLog opened.
-func (l *Log) Close() error { return l.store.Close() }
+// Close closes a log that OpenLog opened. One of an open domain it leaves.
+func (l *Log) Close() error {
+	if !l.owned {
+		return nil
+	}
+	return l.store.Close()
+}
 
 // databaseIn is the database's name for a domain in dir.
 func databaseIn(dir, dsn string) string {
