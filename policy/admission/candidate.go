@@ -39,10 +39,14 @@ type Candidate struct {
 // the limit the job is refused with Reason and Rule.
 type Charge struct {
 	Counter, Window string
+	Unit, Per       string // what is counted, and by which period: for people
 	Units, Limit    int64
 	Reason          ledger.Reason
 	Rule            string
 }
+
+// Terms are the unit and the period that a charge counts by.
+func (c Charge) Terms() (unit, per string) { return c.Unit, c.Per }
 
 // Refused is the candidate's decision after a charge did not hold: what a denied
 // entry carries.
@@ -117,15 +121,15 @@ func (e *Engine) price(f Facts) (price ledger.Price, ground string, refusal ledg
 func quotasOf(g *grant, f Facts) []Charge {
 	var out []Charge
 	for _, q := range g.doc.Quotas {
-		name := q.Unit + "/" + q.Per
 		c := Charge{
-			Counter: "grant/" + g.doc.ID + "/" + f.Product + "/" + name,
-			Window:  window(q.Per, f.Now, g.doc.ID),
-			Units:   f.Units,
-			Limit:   q.Limit,
-			Reason:  ledger.ReasonQuotaExhausted,
-			Rule:    g.doc.ID + "/" + name,
+			Unit:   q.Unit,
+			Per:    q.Per,
+			Units:  f.Units,
+			Limit:  q.Limit,
+			Reason: ledger.ReasonQuotaExhausted,
+			Rule:   g.doc.ID + "/" + q.Unit + "/" + q.Per,
 		}
+		c.Counter, c.Window = QuotaCounter(g.doc, f.Product, q, f.Now)
 		if q.Unit == "calls" {
 			c.Units = 1
 		}
@@ -138,6 +142,12 @@ func quotasOf(g *grant, f Facts) []Charge {
 	return out
 }
 
+// QuotaCounter is the counter and the window in which a grant's quota of a
+// product is counted at a time.
+func QuotaCounter(of *vocabulary.Grant, product string, q vocabulary.Quota, at time.Time) (counter, in string) {
+	return "grant/" + of.ID + "/" + product + "/" + q.Unit + "/" + q.Per, window(q.Per, at, of.ID)
+}
+
 // shareOf is the charge of the release rule: the largest part of the population
 // that one enterprise may look up in one period, under whatever grants.
 func shareOf(doc *vocabulary.Product, f Facts, population int64) Charge {
@@ -145,6 +155,8 @@ func shareOf(doc *vocabulary.Product, f Facts, population int64) Charge {
 	return Charge{
 		Counter: "share/" + f.Enterprise + "/" + f.Product + "/" + share.Per,
 		Window:  window(share.Per, f.Now, "term"),
+		Unit:    "subjects",
+		Per:     share.Per,
 		Units:   f.Units,
 		Limit:   share.Of(population),
 		Reason:  ledger.ReasonShareExhausted,

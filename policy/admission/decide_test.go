@@ -220,6 +220,9 @@ func TestWhyNothingPermits(t *testing.T) {
 func TestEvaluationErrorDenies(t *testing.T) {
 	l := logtest.New(t)
 	l.Policy("broken", `forbid (principal, action, resource) when { resource.noSuchAttribute == 1 };`)
+	if ids := l.World.OperatorPolicies(); len(ids) != 1 || ids[0] != "broken" {
+		t.Errorf("operator policies %v", ids)
+	}
 	if o := decide(t, l, facts(l)); o.Reason != ledger.ReasonPolicyError || o.Rule != "operator/broken/1" {
 		t.Errorf("got %s by %s", o.Reason, o.Rule)
 	}
@@ -292,17 +295,20 @@ func TestCandidates(t *testing.T) {
 		t.Errorf("decision for %s", o.Decision.Grant)
 	}
 	share := admission.Charge{Counter: "share/" + logtest.Enterprise + "/licence-holder/month", Window: "2026-11",
-		Units: 100, Limit: 961, Reason: ledger.ReasonShareExhausted, Rule: "licence-holder/share/month"}
+		Unit: "subjects", Per: "month", Units: 100, Limit: 961, Reason: ledger.ReasonShareExhausted, Rule: "licence-holder/share/month"}
 	want := []admission.Charge{
-		{Counter: "grant/zz-early/licence-holder/subjects/term", Window: "zz-early", Units: 100, Limit: 4000,
+		{Counter: "grant/zz-early/licence-holder/subjects/term", Window: "zz-early",
+			Unit: "subjects", Per: "term", Units: 100, Limit: 4000,
 			Reason: ledger.ReasonQuotaExhausted, Rule: "zz-early/subjects/term"},
 		share,
 	}
 	equal(t, o.Candidates[0].Charges, want)
 	equal(t, o.Candidates[1].Charges, []admission.Charge{
-		{Counter: "grant/northwind-industry/licence-holder/subjects/day", Window: "2026-11-24", Units: 100, Limit: 250,
+		{Counter: "grant/northwind-industry/licence-holder/subjects/day", Window: "2026-11-24",
+			Unit: "subjects", Per: "day", Units: 100, Limit: 250,
 			Reason: ledger.ReasonQuotaExhausted, Rule: "northwind-industry/subjects/day"},
-		{Counter: "grant/northwind-industry/licence-holder/calls/term", Window: "northwind-industry", Units: 1, Limit: 1000,
+		{Counter: "grant/northwind-industry/licence-holder/calls/term", Window: "northwind-industry",
+			Unit: "calls", Per: "term", Units: 1, Limit: 1000,
 			Reason: ledger.ReasonQuotaExhausted, Rule: "northwind-industry/calls/term"},
 		share,
 	})

@@ -203,7 +203,7 @@ func (w *World) enrol(e *ledger.Entry, k *ledger.Key, role vocabulary.Role) (fau
 func (w *World) approve(a *ledger.Approve) faults {
 	var f faults
 	for s, d := range w.documents {
-		if d.digest == a.Digest {
+		if d.digest == a.Digest && d.bytes != nil {
 			w.approval(&f, s.String(), d.bytes, a.Signature)
 			return f
 		}

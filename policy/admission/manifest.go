@@ -29,10 +29,13 @@ func (w *World) manifest(e *ledger.Entry, m *ledger.Manifest) (faults, func()) {
 	}
 	more, apply := put(e, m, author)
 	f = append(f, more...)
-	if apply == nil {
-		return f, nil
-	}
 	return f, func() {
+		if apply == nil { // not a document; its number is taken all the same
+			old := w.documents[s]
+			old.version = m.Version
+			w.documents[s] = old
+			return
+		}
 		apply()
 		w.documents[s] = document{bytes: m.Document, digest: m.Digest, version: m.Version}
 	}
@@ -90,7 +93,9 @@ func (w *World) document(e *ledger.Entry, m *ledger.Manifest, author string) (fa
 	case *vocabulary.Product:
 		apply = func() { w.revise(doc, m, author) }
 	case *vocabulary.Enterprise:
-		w.holdsKey(&f, what, doc)
+		uri := vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: doc.ID}.URI()
+		w.holdsKey(&f, what, uri, doc)
+		apply = func() { w.owners[doc.SigningKey] = uri }
 	case *vocabulary.Grant:
 		g, err := newGrant(doc, m.Digest)
 		if err != nil {
@@ -125,8 +130,7 @@ func (w *World) fits(f *faults, doc vocabulary.Document, m *ledger.Manifest, at 
 }
 
 // holdsKey: an enrolled enterprise signs with the key that it enrolled.
-func (w *World) holdsKey(f *faults, what string, doc *vocabulary.Enterprise) {
-	uri := vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: doc.ID}.URI()
+func (w *World) holdsKey(f *faults, what, uri string, doc *vocabulary.Enterprise) {
 	id, enrolled := w.identities[uri]
 	if owner, taken := w.owners[doc.SigningKey]; taken && owner != uri {
 		f.add(ClassKey, what, "a signing key that nobody else holds", "the key of "+owner)

@@ -175,6 +175,9 @@ func (w *World) Document(kind, id string) (doc json.RawMessage, digest string, v
 	return d.bytes, d.digest, d.version, ok
 }
 
+// OperatorPolicies are the ids of the operator's own policies in force, sorted.
+func (w *World) OperatorPolicies() []string { return slices.Sorted(maps.Keys(w.policies)) }
+
 // Import is the newest import of a resource: its entry and its rows.
 func (w *World) Import(resource string) (seq, rows int64, version int, ok bool) {
 	version, ok = w.versions[resource]

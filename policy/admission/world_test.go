@@ -176,6 +176,12 @@ func TestFoldRefuses(t *testing.T) {
 		{"enrolment twice", admission.ClassKey, "not enrolled yet", key(ledger.Key{Action: "enrol", Purpose: "reviewer", ID: logtest.ReviewerURI, Public: logtest.FormatPublic("new")})},
 		{"enrolment with the operator's key", admission.ClassKey, "nobody else", key(ledger.Key{Action: "enrol", Purpose: "reviewer", ID: "yingbi://reviewer/x", Public: logtest.FormatPublic("operator")})},
 		{"enrolment with another's key", admission.ClassKey, "nobody else", key(ledger.Key{Action: "enrol", Purpose: "reviewer", ID: "yingbi://reviewer/x", Public: logtest.FormatPublic("enterprise")})},
+		{"enrolment with the key of an enterprise that is not enrolled", admission.ClassKey, "nobody else", func(l *logtest.Log) ledger.Entry {
+			doc := logtest.EnterpriseDoc()
+			doc.ID, doc.SigningKey = "91310000MA1FL5XW2J", logtest.FormatPublic("second")
+			l.Apply(doc)
+			return ledger.Entry{Kind: ledger.KindKey, Key: &ledger.Key{Action: "enrol", Purpose: "reviewer", ID: "yingbi://reviewer/x", Public: doc.SigningKey}}
+		}},
 		{"enrolment without key", admission.ClassKey, "public key", key(ledger.Key{Action: "enrol", Purpose: "reviewer", ID: "yingbi://reviewer/x"})},
 		{"rotation of a stranger", admission.ClassKey, "an enrolled identity", key(ledger.Key{Action: "rotate", Purpose: "reviewer", ID: "yingbi://reviewer/x", Public: logtest.FormatPublic("new")})},
 		{"stop of an unknown product", admission.ClassStop, "an applied document", stop("suspend", "Product", "other")},
