@@ -209,7 +209,7 @@ func (v *verification) run(ctx context.Context) error {
 	return err
 }
 
-// job runs the i-th batch: settle, then look up.
+// job runs the i-th batch, renewing it once if its epoch has ended.
 func (v *verification) job(ctx context.Context, i int) (*job, error) {
 	first, end := i*v.batch, min((i+1)*v.batch, len(v.inputs))
 	inputs := v.inputs[first:end]
@@ -219,59 +219,73 @@ func (v *verification) job(ctx context.Context, i int) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	table, outputs, receipt, entry, err := v.settle(ctx, j, header, inputs)
+	err = v.attempt(ctx, j, i, inputs)
+	var refused *Error
+	if errors.As(err, &refused) && refused.Reason == ledger.ReasonEpochEnded {
+		if err = v.renew(ctx, j, header, inputs); err == nil {
+			err = v.attempt(ctx, j, i, inputs)
+		}
+	}
+	if errors.As(err, &refused) && !j.record.Settled && refused.final() {
+		return j, errors.Join(err, j.done())
+	}
+	if err == nil {
+		v.mu.Lock()
+		v.progress.JobsDone++
+		v.mu.Unlock()
+	}
+	return j, err
+}
+
+// attempt settles the job and looks its subjects up.
+func (v *verification) attempt(ctx context.Context, j *job, i int, inputs [][]byte) error {
+	signed, err := j.header()
 	if err != nil {
-		return j, err
+		return fmt.Errorf("resume job %s: %w", j.path, err)
+	}
+	table := v.live
+	if signed.Epoch != table.Epoch {
+		if table, err = v.c.descriptor(ctx, signed.Product, signed.Epoch, 0); err != nil {
+			return err
+		}
+	}
+	outputs, receipt, entry, err := v.c.evaluate(ctx, j, table, inputs)
+	if err != nil {
+		return err
 	}
 	defer clear(outputs)
 	v.mu.Lock()
 	v.result.Receipts[i], v.result.Entries[i] = receipt, entry
 	v.mu.Unlock()
-	if err := v.lookUp(ctx, j, table, outputs, first); err != nil {
-		return j, err
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.progress.JobsDone++
-	return j, nil
+	return v.lookUp(ctx, j, table, outputs, i*v.batch)
 }
 
-// settle evaluates the job, renewing it once if its epoch has ended.
-func (v *verification) settle(ctx context.Context, j *job, header ledger.Header, inputs [][]byte) (*published, []oprf.Output, *ledger.Receipt, *ledger.Entry, error) {
-	for renewed := false; ; renewed = true {
-		signed, err := j.header()
-		if err != nil {
-			return nil, nil, nil, nil, fmt.Errorf("resume job %s: %w", j.path, err)
-		}
-		table := v.live
-		if signed.Epoch != table.Epoch {
-			table, err = v.c.descriptor(ctx, signed.Product, signed.Epoch, 0)
-		}
-		var outputs []oprf.Output
-		var receipt *ledger.Receipt
-		var entry *ledger.Entry
-		if err == nil {
-			outputs, receipt, entry, err = v.c.evaluate(ctx, j, table, inputs)
-		}
-		var refused *Error
-		if err == nil || !errors.As(err, &refused) {
-			return table, outputs, receipt, entry, err
-		}
-		if refused.Reason == ledger.ReasonEpochEnded && !renewed {
-			header.Renews = ""
-			if j.record.Settled {
-				header.Renews = signed.Job
-			}
-			if err := v.c.startJob(j, header, inputs); err != nil {
-				return nil, nil, nil, nil, err
-			}
-			continue
-		}
-		if !j.record.Settled && refused.final() {
-			err = errors.Join(err, j.done())
-		}
-		return nil, nil, nil, nil, err
+// renew makes a new job of one whose epoch has ended: free, if it was settled.
+// A client that died before the answer came does not know, so it asks.
+func (v *verification) renew(ctx context.Context, j *job, header ledger.Header, inputs [][]byte) error {
+	signed, err := j.header()
+	if err != nil {
+		return fmt.Errorf("renew job %s: %w", j.path, err)
 	}
+	if !j.record.Settled {
+		_, _, err := v.c.Receipt(ctx, signed.Job)
+		var refused *Error
+		switch {
+		case err == nil:
+			j.record.Settled = true
+		case !errors.As(err, &refused) || refused.Reason != ledger.ReasonUnknownJob:
+			return fmt.Errorf("renew job %s: %w", signed.Job, err)
+		}
+	}
+	live, err := v.c.descriptor(ctx, signed.Product, 0, 0)
+	if err != nil {
+		return err
+	}
+	header.Epoch = live.Epoch
+	if j.record.Settled {
+		header.Renews = signed.Job
+	}
+	return v.c.startJob(j, header, inputs)
 }
 
 // final says that the gateway decided: nothing was settled and sending the
