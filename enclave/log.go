@@ -22,7 +22,7 @@ var errEnough = errors.New("enough was read")
 // covers them.
 func (d *Domain) Entries(ctx context.Context, f state.Filter) iter.Seq2[*ledger.Entry, error] {
 	return func(yield func(*ledger.Entry, error) bool) {
-			err := d.store.Entries(ctx, 0, f, func(seq int64, _ [ledger.SaltSize]byte, raw []byte) error {
+		err := d.store.Entries(ctx, 0, f, func(seq int64, _ [ledger.SaltSize]byte, raw []byte) error {
 			e, err := ledger.Decode(raw)
 			if err != nil {
 				return fmt.Errorf("entry %d: %w", seq, err)

@@ -2,6 +2,9 @@ package server_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +15,7 @@ import (
 
 	"github.com/yingbi/yingbi/enclave/enclavetest"
 	"github.com/yingbi/yingbi/enclave/state"
+	"github.com/yingbi/yingbi/policy/audit"
 	"github.com/yingbi/yingbi/policy/ledger"
 	pb "github.com/yingbi/yingbi/sdk/yingbipb"
 )
@@ -79,6 +83,38 @@ func (f *fixture) enterprise(granted bool) *enclavetest.Enterprise {
 	return e
 }
 
+// wantCleanAudit exports the log and audits it with public keys alone.
+func wantCleanAudit(t *testing.T, d *enclavetest.Domain) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "log.jsonl")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := d.ExportLog(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	source, err := audit.OpenExport(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := ledger.ParseVKey(d.VKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := audit.Audit(t.Context(), source, audit.Keys{
+		Log: log, Authoriser: d.Authoriser.Public().(ed25519.PublicKey), Authority: d.Authority.Public().(ed25519.PublicKey),
+	}, audit.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, finding := range report.Findings {
+		t.Errorf("finding %+v", finding)
+	}
+	t.Logf("audited %d entries", report.Entries)
+}
+
 // TestServing runs what needs a published domain and leaves it as it is.
 func TestServing(t *testing.T) {
 	d, _ := enclavetest.Standard(t)
@@ -107,6 +143,7 @@ func TestServing(t *testing.T) {
 			test.run(t, f)
 		})
 	}
+	wantCleanAudit(t, d)
 }
 
 // aLabelProduct: what is present is found with its sector, what is absent
@@ -373,6 +410,7 @@ func TestVersionsAndEpochs(t *testing.T) {
 	twice.Header.Renews = k.Header.Job
 	twice.Request = enclavetest.Sign(t, e.Signing, twice.Header, twice.Request.GetBlinded())
 	wantRefusal(t, c.Send(twice), ledger.ReasonBadRequest)
+	wantCleanAudit(t, d)
 }
 
 // productsAndQuotes tell beforehand what a job would be.
