@@ -64,6 +64,7 @@ type auditor struct {
 	tree   frontier
 	heads  heads
 	order  order
+	unread bool // an entry did not decode
 	time   time.Time
 
 	world  *admission.World
@@ -106,16 +107,16 @@ func newAuditor(src Source, keys Keys, opts Options) *auditor {
 
 // entry takes the next entry as it stands in the source.
 func (a *auditor) entry(seq int64, salt [ledger.SaltSize]byte, text []byte) {
-	at := a.tree.size
-	a.receipts.see(&a.findings, at, salt, text)
+	a.receipts.see(&a.findings, seq, salt, text)
 	a.tree.add(ledger.Leaf(ledger.Record(salt, text)))
 	a.heads.meet(&a.tree)
-	a.receipts.meet(&a.findings, &a.tree)
+	a.receipts.meet(&a.findings, &a.tree, a.heads.astray)
 
 	displaced := a.order.see(&a.findings, seq)
 	e, err := ledger.Decode(text)
 	if err != nil {
 		a.add("A01", seq, "the entry", "the canonical encoding of an entry", err.Error())
+		a.unread = true
 		return
 	}
 	if e.Seq != seq {
@@ -209,6 +210,10 @@ func (a *auditor) policies(seq int64) *admission.Engine {
 	return a.engine
 }
 
+// partial says whether entries are lost or unreadable. Counts are then lower
+// bounds: that one is passed still shows, that one was not reached does not.
+func (a *auditor) partial() bool { return a.unread || a.order.lost > 0 }
+
 func (a *auditor) note(id, what string) {
 	a.report.Notes = append(a.report.Notes, Note{ID: id, What: what})
 }
@@ -223,7 +228,7 @@ func (a *auditor) finish() *Report {
 		}
 	}
 	a.order.finish(&a.findings)
-	tree, matching := a.heads.judge(&a.findings, a.tree.size, a.order.lost())
+	tree, matching := a.heads.judge(&a.findings, a.tree.size, a.order.lost)
 	a.receipts.finish(&a.findings, a.tree.size)
 	if a.opts.SkipSignatures {
 		a.note("N03", "request signatures were not verified, as asked")
@@ -238,6 +243,7 @@ func (a *auditor) finish() *Report {
 type order struct {
 	next    int64
 	missing []span // at most maxSpans
+	lost    int64  // how many numbers are in them
 }
 
 // span is a range of numbers, both ends included.
@@ -255,6 +261,7 @@ func (o *order) see(f *findings, seq int64) (displaced bool) {
 	case seq > o.next:
 		if len(o.missing) < maxSpans {
 			o.missing = append(o.missing, span{o.next, seq - 1})
+			o.lost += seq - o.next
 		}
 		o.next = seq + 1
 	case o.fill(seq):
@@ -282,16 +289,8 @@ func (o *order) fill(seq int64) bool {
 		rest = append(rest, span{seq + 1, s.to})
 	}
 	o.missing = slices.Replace(o.missing, at, at+1, rest...)
+	o.lost--
 	return true
-}
-
-// lost is how many numbers are missing.
-func (o *order) lost() int64 {
-	n := int64(0)
-	for _, s := range o.missing {
-		n += s.to - s.from + 1
-	}
-	return n
 }
 
 func (o *order) finish(f *findings) {

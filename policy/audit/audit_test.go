@@ -138,6 +138,10 @@ func TestPlantedFaults(t *testing.T) {
 		}, []string{"A05 0-21", "A11 3", "A25 20"}},
 		{"deleted entry", func(l *logtest.Log) { l.Lines = slices.Delete(l.Lines, 22, 23) },
 			[]string{"A02 22", "A05 22-24"}},
+		{"deleted entry that used up a quota", func(l *logtest.Log) { l.Lines = slices.Delete(l.Lines, 23, 24) },
+			[]string{"A02 23", "A05 22-24"}},
+		{"deleted entry that is renewed", func(l *logtest.Log) { l.Lines = slices.Delete(l.Lines, 20, 21) },
+			[]string{"A02 20", "A05 0-21"}},
 		{"deleted entries at the end", func(l *logtest.Log) { l.Lines = l.Lines[:29] },
 			[]string{"A07 29-30", "A08 28"}},
 		{"swapped entries", func(l *logtest.Log) { l.Lines[22], l.Lines[23] = l.Lines[23], l.Lines[22] },
@@ -278,6 +282,18 @@ func TestReceipts(t *testing.T) {
 			forged.Edit(20, func(e *ledger.Entry) { e.Call.Price.Amount = "99.99" })
 			return source{forged}, r
 		}, "A41 20"},
+		{"a log that lost it", func() (audit.Source, *ledger.Receipt) {
+			r := early()
+			cut := l.Rewrite()
+			cut.Lines = slices.Delete(cut.Lines, 20, 21)
+			return source{cut}, r
+		}, "A41 20"},
+		{"a log that lost another", func() (audit.Source, *ledger.Receipt) {
+			r := early()
+			cut := l.Rewrite()
+			cut.Lines = slices.Delete(cut.Lines, 21, 22)
+			return source{cut}, r
+		}, "A42 20"},
 		{"a log that was cut", func() (audit.Source, *ledger.Receipt) {
 			r := l.Receipt(20)
 			cut := l.Rewrite()

@@ -166,7 +166,7 @@ type cascade struct {
 // the earliest to expire that had quota left.
 func (a *auditor) charged(seq int64, o admission.Outcome, taken admission.Candidate) {
 	for _, earlier := range o.Candidates {
-		if earlier.Grant == taken.Grant {
+		if earlier.Grant == taken.Grant || a.partial() {
 			break
 		}
 		if _, full := a.exhausted(earlier); !full {
@@ -343,6 +343,9 @@ func (a *auditor) renews(seq int64, h *ledger.Header, at time.Time) {
 	id := jobID(h.Renews)
 	old, ok := a.jobs.byID[id]
 	if !ok || old.seq == seq {
+		if a.partial() && !ok {
+			return // it may be one of the lost
+		}
 		a.add("A32", seq, "the renewal", "a settled job", "the unknown job "+h.Renews)
 		return
 	}
@@ -434,6 +437,9 @@ func (a *auditor) refuses(engine *admission.Engine, d *ledger.Denied, at time.Ti
 			return &admission.Mismatch{Expected: fmt.Sprintf("%s by %s", o.Reason, o.Rule), Got: fmt.Sprintf("%s by %s", d.Reason, d.Rule)}
 		}
 		return nil
+	}
+	if a.partial() {
+		return nil // whether there was quota left cannot be told
 	}
 	for _, c := range o.Candidates { // refused by a quota: then none had any left
 		if _, full := a.exhausted(c); !full {

@@ -66,6 +66,8 @@
 // the enterprise's signature (A20), a lost entry leaves a gap in the sequence
 // (A02). If a later checkpoint matches again, the entries are those of the later
 // one, and the one that does not match was signed for another history (A06).
+// Where entries are lost, what was used up can no longer be told, and refusals
+// for want of quota are taken as they are.
 //
 // # What is not checked
 //

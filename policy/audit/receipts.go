@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -23,13 +25,13 @@ func Receipts(ctx context.Context, src Source, keys Keys, held []*ledger.Receipt
 	f := findings{most: DefaultMaxFindings}
 	r := openReceipts(&f, held, keys)
 	var tree frontier
-	err := src.Entries(func(_ int64, salt [ledger.SaltSize]byte, entry []byte) error {
+	err := src.Entries(func(seq int64, salt [ledger.SaltSize]byte, entry []byte) error {
 		if tree.size%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		r.see(&f, tree.size, salt, entry)
+		r.see(&f, seq, salt, entry)
 		tree.add(ledger.Leaf(ledger.Record(salt, entry)))
-		r.meet(&f, &tree)
+		r.meet(&f, &tree, false)
 		return nil
 	})
 	if err != nil {
@@ -39,10 +41,12 @@ func Receipts(ctx context.Context, src Source, keys Keys, held []*ledger.Receipt
 	return f.sorted(), nil
 }
 
-// receipts are those that verify, in the order in which the log meets them.
+// receipts are those that verify: by entry, and in the order in which the tree
+// grows into their checkpoints.
 type receipts struct {
-	byEntry []receipt
+	byEntry map[int64][]receipt
 	byTree  []receipt
+	astray  bool // the last checkpoint that was met did not match
 }
 
 type receipt struct {
@@ -53,48 +57,59 @@ type receipt struct {
 }
 
 func openReceipts(f *findings, held []*ledger.Receipt, keys Keys) receipts {
-	var r receipts
+	r := receipts{byEntry: map[int64][]receipt{}}
 	for i, of := range held {
 		e, tree, err := of.Verify(keys.Log)
 		if err != nil {
 			f.add("A40", -1, fmt.Sprintf("receipt %d", i+1), "one that verifies under the log's key", err.Error())
 			continue
 		}
-		r.byEntry = append(r.byEntry, receipt{i + 1, e.Seq, tree, of})
+		next := receipt{i + 1, e.Seq, tree, of}
+		r.byEntry[e.Seq] = append(r.byEntry[e.Seq], next)
+		r.byTree = append(r.byTree, next)
 	}
-	r.byTree = slices.Clone(r.byEntry)
-	slices.SortStableFunc(r.byEntry, func(a, b receipt) int { return cmp.Compare(a.seq, b.seq) })
 	slices.SortStableFunc(r.byTree, func(a, b receipt) int { return cmp.Compare(a.tree.N, b.tree.N) })
 	return r
 }
 
-// see compares the receipts of the entry at a place in the log.
-func (r *receipts) see(f *findings, at int64, salt [ledger.SaltSize]byte, entry []byte) {
-	for len(r.byEntry) > 0 && r.byEntry[0].seq <= at {
-		next := r.byEntry[0]
-		r.byEntry = r.byEntry[1:]
-		if next.seq == at && (!bytes.Equal(next.of.Entry, entry) || !bytes.Equal(next.of.Salt, salt[:])) {
-			f.add("A41", at, fmt.Sprintf("the entry of receipt %d", next.number), "the receipt's, which the log's key signed for", "another")
+// see compares an entry's receipts with what the log has under its number.
+func (r *receipts) see(f *findings, seq int64, salt [ledger.SaltSize]byte, entry []byte) {
+	for _, held := range r.byEntry[seq] {
+		if !bytes.Equal(held.of.Entry, entry) || !bytes.Equal(held.of.Salt, salt[:]) {
+			f.add("A41", seq, fmt.Sprintf("the entry of receipt %d", held.number), "the receipt's, which the log's key signed for", "another")
 		}
 	}
+	delete(r.byEntry, seq)
 }
 
-// meet compares the checkpoints of receipts with the tree as it grows.
-func (r *receipts) meet(f *findings, tree *frontier) {
+// meet compares the checkpoints of receipts with the tree as it grows. Once the
+// tree is astray every later checkpoint is, which is no news.
+func (r *receipts) meet(f *findings, tree *frontier, astray bool) {
 	for len(r.byTree) > 0 && r.byTree[0].tree.N <= tree.size {
 		next := r.byTree[0]
 		r.byTree = r.byTree[1:]
-		if next.tree.N == tree.size && next.tree.Hash != tree.root() {
+		if next.tree.N != tree.size {
+			continue // of size 0, before the first entry
+		}
+		matches := next.tree.Hash == tree.root()
+		if !matches && !r.astray && !astray {
 			f.add("A42", next.seq, fmt.Sprintf("the tree of size %d that receipt %d was given under", tree.size, next.number),
 				next.tree.Hash.String()+", as the log's key signed", tree.root().String())
 		}
+		r.astray = !matches
 	}
 }
 
-// finish finds receipts from beyond the end of the log.
+// finish finds receipts of entries that are not there, and from beyond the end
+// of the log.
 func (r *receipts) finish(f *findings, size int64) {
+	for _, seq := range slices.Sorted(maps.Keys(r.byEntry)) {
+		for _, held := range r.byEntry[seq] {
+			f.add("A41", seq, fmt.Sprintf("the entry of receipt %d", held.number), "in the log, as the log's key signed", "missing")
+		}
+	}
 	for _, next := range r.byTree {
 		f.add("A42", next.seq, fmt.Sprintf("the log under receipt %d", next.number),
-			fmt.Sprintf("at least %d entries, as its checkpoint signs", next.tree.N), fmt.Sprintf("%d", size))
+			fmt.Sprintf("at least %d entries, as its checkpoint signs", next.tree.N), strconv.FormatInt(size, 10))
 	}
 }

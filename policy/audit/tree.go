@@ -46,6 +46,7 @@ type heads struct {
 	trees   []tlog.Tree
 	matches []bool
 	next    int
+	astray  bool // the last head that was met did not match
 }
 
 // openCheckpoints verifies the checkpoints at hand. Those that do not verify are
@@ -73,6 +74,7 @@ func (h *heads) meet(tree *frontier) {
 	for h.next < len(h.trees) && h.trees[h.next].N <= tree.size {
 		if h.trees[h.next].N == tree.size {
 			h.matches[h.next] = h.trees[h.next].Hash == tree.root()
+			h.astray = !h.matches[h.next]
 		}
 		h.next++
 	}
