@@ -128,7 +128,7 @@ func (s *Store) tryLock(b *batch) error {
 		if err != nil {
 			return err
 		}
-		s.writer = newWriter(conn)
+		s.writer = newWriter(conn, s.d.inProcess())
 	}
 	b.w = s.writer
 	if err := s.d.begin(b.ctx, b.w.conn); err != nil {

@@ -150,7 +150,7 @@ func TestReadersBesideWriters(t *testing.T) {
 		mustSettle(t, s, jobID(0), 1)
 		var wg sync.WaitGroup
 		var stop atomic.Bool
-		for range 4 {
+		for range 2 {
 			wg.Go(func() {
 				for !stop.Load() {
 					_, tree, err := s.Checkpoint(ctx)
@@ -170,7 +170,7 @@ func TestReadersBesideWriters(t *testing.T) {
 				}
 			})
 		}
-		for n := range 30 {
+		for n := range 16 {
 			mustSettle(t, s, jobID(n+1), 1)
 		}
 		stop.Store(true)

@@ -115,6 +115,7 @@ func (d *sqliteFile) open(use use) (*sql.DB, error) {
 		// In WAL mode NORMAL never corrupts; it lets a power failure take the
 		// last commits. The next durable commit syncs them along.
 		pragma("synchronous(NORMAL)")
+		pragma("wal_autocheckpoint(0)") // left to the writer
 	case useRead:
 		pragma("query_only(1)")
 		pragma("cache_size(-8192)")

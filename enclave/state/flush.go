@@ -114,14 +114,27 @@ func (b *batch) flushUnlogged() error {
 	if err := b.w.insert(b.ctx, "INSERT INTO lookups (job, idx, digest)", "", 3, values); err != nil {
 		return fmt.Errorf("writing lookups: %w", err)
 	}
-	for _, a := range b.answers { // one by one: a batch may put a job's answer twice
-		_, err := b.w.exec(b.ctx, "INSERT INTO answers (job, expires, answer) VALUES ($1, $2, $3)"+
-			" ON CONFLICT (job) DO UPDATE SET expires = excluded.expires, answer = excluded.answer", a.job, a.expires, a.answer)
-		if err != nil {
-			return fmt.Errorf("writing answers: %w", err)
-		}
+	if err := b.flushAnswers(); err != nil {
+		return fmt.Errorf("writing answers: %w", err)
 	}
 	return b.expire()
+}
+
+// flushAnswers writes a job's last answer, where a batch put several: one
+// statement cannot write a row twice.
+func (b *batch) flushAnswers() error {
+	last := map[string]int{}
+	for i, a := range b.answers {
+		last[a.job] = i
+	}
+	values := make([]any, 0, 3*len(b.answers))
+	for i, a := range b.answers {
+		if last[a.job] == i {
+			values = append(values, a.job, a.expires, a.answer)
+		}
+	}
+	return b.w.insert(b.ctx, "INSERT INTO answers (job, expires, answer)",
+		" ON CONFLICT (job) DO UPDATE SET expires = excluded.expires, answer = excluded.answer", 3, values)
 }
 
 // expire drops some answers whose time is over, now and then.

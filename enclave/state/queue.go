@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 
@@ -125,16 +126,24 @@ func (s *Store) runBatch(first *op) {
 	}
 }
 
-// next takes one more caller, if one waits and the batch has room.
+// next takes one more caller, if one waits and the batch has room. Callers that
+// the last batch woke are given a moment to come back with their next job:
+// sharing a commit is worth more than the moment.
 func (s *Store) next(taken int) *op {
+	const moments = 2
 	if taken >= MaxBatch {
 		return nil
 	}
-	select {
-	case o := <-s.ops:
-		return o
-	default:
-		return nil
+	for m := 0; ; m++ {
+		select {
+		case o := <-s.ops:
+			return o
+		default:
+		}
+		if m == moments {
+			return nil
+		}
+		runtime.Gosched()
 	}
 }
 

@@ -77,8 +77,9 @@ func (p *pool) exec(ctx context.Context, text string, args ...any) error {
 // writer is the one connection that settles, with its prepared statements. It
 // is thrown away when anything on it fails in a way that leaves its state open.
 type writer struct {
-	conn  *sql.Conn
-	stmts map[string]*sql.Stmt
+	conn     *sql.Conn
+	stmts    map[string]*sql.Stmt
+	nameless bool // SQLite: ? for $1, which it looks up by name, parameter by parameter
 }
 
 func (w *writer) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
@@ -134,7 +135,7 @@ func (w *writer) close(broken, finalise bool) error {
 
 // maxRows is how many rows one INSERT takes. Chunks are powers of two, so that
 // few statements are prepared.
-const maxRows = 32
+const maxRows = 64
 
 // insert writes rows of width values each: into is "INSERT INTO t (a, b)", tail
 // what follows the values.
@@ -144,7 +145,7 @@ func (w *writer) insert(ctx context.Context, into, tail string, width int, value
 		for rows*width > len(values) {
 			rows /= 2
 		}
-		if _, err := w.exec(ctx, insertText(into, tail, width, rows), values[:rows*width]...); err != nil {
+		if _, err := w.exec(ctx, insertText(insertKey{into, tail, width, rows, w.nameless}), values[:rows*width]...); err != nil {
 			return err
 		}
 		values = values[rows*width:]
@@ -157,25 +158,29 @@ var insertTexts sync.Map // insertKey → string
 type insertKey struct {
 	into, tail  string
 	width, rows int
+	nameless    bool
 }
 
-func insertText(into, tail string, width, rows int) string {
-	key := insertKey{into, tail, width, rows}
+func insertText(key insertKey) string {
 	if text, ok := insertTexts.Load(key); ok {
 		return text.(string)
 	}
 	var b strings.Builder
-	b.WriteString(into)
+	b.WriteString(key.into)
 	b.WriteString(" VALUES ")
-	for r := range rows {
+	for r := range key.rows {
 		if r > 0 {
 			b.WriteByte(',')
 		}
 		b.WriteByte('(')
-		writeParams(&b, r*width, width)
+		if key.nameless {
+			b.WriteString(strings.Repeat(",?", key.width)[1:])
+		} else {
+			writeParams(&b, r*key.width, key.width)
+		}
 		b.WriteByte(')')
 	}
-	b.WriteString(tail)
+	b.WriteString(key.tail)
 	insertTexts.Store(key, b.String())
 	return b.String()
 }
@@ -231,6 +236,6 @@ func isPrintable(s string) bool {
 // millis is a time as the tables keep it.
 func millis(t time.Time) int64 { return t.UnixMilli() }
 
-func newWriter(conn *sql.Conn) *writer {
-	return &writer{conn: conn, stmts: map[string]*sql.Stmt{}}
+func newWriter(conn *sql.Conn, nameless bool) *writer {
+	return &writer{conn: conn, stmts: map[string]*sql.Stmt{}, nameless: nameless}
 }

@@ -57,7 +57,9 @@ func TestRefused(t *testing.T) {
 		{"call without a job", func(tx *Tx) error { _, err := tx.Append(jobEntry(jobID(9), 1)); return err }, ErrUnlogged},
 		{"renewal without an entry", func(tx *Tx) error { return tx.Renew(jobID(1)) }, ErrUnlogged},
 		{"a job's second call", func(tx *Tx) error { _, err := tx.Append(jobEntry(jobID(1), 1)); return err }, ErrJobExists},
-		{"a job put twice", func(tx *Tx) error { return errors.Join(putCall(tx, jobID(9), 1, noLimit), tx.PutJob(testJob(jobID(9), 1, 1))) }, ErrJobExists},
+		{"a job put twice", func(tx *Tx) error {
+			return errors.Join(putCall(tx, jobID(9), 1, noLimit), tx.PutJob(testJob(jobID(9), 1, 1)))
+		}, ErrJobExists},
 		{"two calls of a job", func(tx *Tx) error {
 			_, err1 := tx.Append(jobEntry(jobID(9), 1))
 			_, err2 := tx.Append(jobEntry(jobID(9), 1))
