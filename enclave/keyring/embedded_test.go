@@ -243,12 +243,12 @@ func TestCreateChangesNothingThatExists(t *testing.T) {
 // A Create that was cut off between its two files is done again; a mark that
 // guards a ledger is never replaced.
 func TestCreateAfterAnInterruption(t *testing.T) {
-	k, path, unlock := newKeyring(t)
+	_, path, unlock := newKeyring(t)
 	must(t, os.Remove(path))
 	if _, err := Create(path, unlock, testOpts); err != nil {
 		t.Errorf("over an unused mark: %v", err)
 	}
-	k = reopen(t, path, unlock)
+	k := reopen(t, path, unlock)
 	must(t, k.AdvanceMark(t.Context(), Mark{}, Mark{Size: 1}))
 	must(t, os.Remove(path))
 	if _, err := Create(path, unlock, testOpts); !errors.Is(err, ErrExists) {

@@ -119,13 +119,13 @@ func flip(b []byte, at int, mask byte) []byte {
 // every byte that is not in a page. The column that holds no data is read by
 // nobody: damage there may go unnoticed, and does no harm.
 func TestEveryRegionDamaged(t *testing.T) {
-	p, whole := newProbe(t, 120)
+	p, whole := newProbe(t, 60)
 	must(t, p.read(whole))
 	pages, envelope, footer := modules(t, whole)
 	t.Logf("%d bytes, %d page modules, envelope %d bytes, footer %d bytes", len(whole), len(pages), envelope.to-envelope.from, footer.to-footer.from)
 	unnoticed := 0
 	for i, m := range pages {
-		for name, at := range map[string]int{"length": m.from, "length's high byte": m.from + 3, "nonce": m.from + 4, "first byte": m.from + 16, "middle": (m.from + m.to) / 2, "tag": m.to - 16, "last byte": m.to - 1} {
+		for name, at := range map[string]int{"length": m.from, "length's high byte": m.from + 3, "nonce": m.from + 4, "first byte": m.from + 16, "last byte": m.to - 1} {
 			b := flip(whole, at, 0x80)
 			err := p.read(b)
 			if err == nil {
@@ -135,16 +135,16 @@ func TestEveryRegionDamaged(t *testing.T) {
 			}
 		}
 	}
-	// Three row groups, each with one page of the row column, a header and a body.
-	if want := 3 * 2 * 7; unnoticed != want {
+	// Two row groups, each with one page of the row column, a header and a body.
+	if want := 2 * 2 * 5; unnoticed != want {
 		t.Errorf("%d damages went unnoticed, want those of the row column, %d", unnoticed, want)
 	}
 	for at := envelope.from; at < envelope.to; at++ {
-		for _, mask := range []byte{0x01, 0x10, 0x80, 0xff} {
+		for _, mask := range []byte{0x01, 0x80} {
 			p.refused(fmt.Sprintf("envelope, byte %d ^ %02x", at-envelope.from, mask), flip(whole, at, mask))
 		}
 	}
-	for at := footer.from; at < footer.to; at += 1 + (footer.to-footer.from)/300 {
+	for at := footer.from; at < footer.to; at += 1 + (footer.to-footer.from)/100 {
 		p.refused(fmt.Sprintf("footer, byte %d", at-footer.from), flip(whole, at, 0x04))
 	}
 	for at := range len(fileMagic) {
@@ -191,7 +191,7 @@ func TestTruncated(t *testing.T) {
 // Pages of one size can be exchanged on the disk; each is bound to its place,
 // and to its file.
 func TestPagesAreBoundToTheirPlace(t *testing.T) {
-	p, whole := newProbe(t, 200)
+	p, whole := newProbe(t, 120)
 	pages, _, _ := modules(t, whole)
 	bySize := map[int][]module{}
 	for _, m := range pages {
@@ -211,12 +211,12 @@ func TestPagesAreBoundToTheirPlace(t *testing.T) {
 			swaps++
 		}
 	}
-	if swaps < 50 {
+	if swaps < 30 {
 		t.Errorf("only %d exchanges were tried", swaps)
 	}
 	// The same data sealed again: other keys, and other associated data.
 	other := filepath.Join(t.TempDir(), "other")
-	writePeople(t, p.kr, other, 2, 200, tiny)
+	writePeople(t, p.kr, other, 2, 120, tiny)
 	b, err := os.ReadFile(other)
 	must(t, err)
 	theirs, _, _ := modules(t, b)
