@@ -10,6 +10,7 @@ import (
 
 	"github.com/yingbi/yingbi/enclave/internal/world"
 	"github.com/yingbi/yingbi/enclave/keyring"
+	"github.com/yingbi/yingbi/enclave/release"
 	"github.com/yingbi/yingbi/enclave/state"
 	"github.com/yingbi/yingbi/policy/ledger"
 	"github.com/yingbi/yingbi/policy/vocabulary"
@@ -40,6 +41,7 @@ type Gateway struct {
 	denials *denials
 	tables  *tables
 	speed   speed
+	kernel  func(*release.Evaluator, []byte) (evaluated, proof []byte, err error)
 
 	stop    context.CancelFunc
 	stopped sync.WaitGroup
@@ -68,6 +70,7 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	g := &Gateway{
 		Config: c, limit: newLimiter(c.Kernels, c.Queue, c.PerEnterprise),
 		denials: newDenials(c.DenialsPerMinute), tables: newTables(c.Tables, c.Keyring),
+		kernel: (*release.Evaluator).Evaluate,
 	}
 	var upkeep context.Context
 	upkeep, g.stop = context.WithCancel(context.Background())

@@ -243,7 +243,7 @@ func (g *Gateway) evaluate(ctx context.Context, e *release.Evaluator, j *job) (*
 	defer g.limit.release()
 	r := new(result)
 	var err error
-	r.cpu = cpuTime(func() { r.evaluated, r.proof, err = e.Evaluate(j.blinded) })
+	r.cpu = cpuTime(func() { r.evaluated, r.proof, err = g.kernel(e, j.blinded) })
 	switch {
 	case errors.Is(err, oprf.ErrElement), errors.Is(err, oprf.ErrIdentity), errors.Is(err, oprf.ErrBatch):
 		return nil, badRequest("payload: %v", err)
