@@ -30,6 +30,7 @@ type batch struct {
 	broken  error    // a statement failed: nothing of the batch can be trusted
 
 	settled checkpoint // what covers the batch, once settled
+	grown   *edge      // proves the batch's entries in it
 }
 
 // pending is what a batch will write.

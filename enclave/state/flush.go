@@ -52,7 +52,7 @@ func (b *batch) flushLedger() (*edge, error) {
 		return nil, err
 	}
 	b.s.at("entries")
-	next, rows, err := b.edge.add(leaves)
+	next, grown, rows, err := b.edge.add(leaves)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +64,7 @@ func (b *batch) flushLedger() (*edge, error) {
 		return nil, err
 	}
 	b.s.at("tree")
+	b.grown = grown
 	return next, nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/yingbi/yingbi/policy/ledger"
 )
 
 // MaxBatch is how many functions settle in one transaction at most. More would
@@ -19,6 +21,23 @@ type Commit struct {
 	Tree       tlog.Tree // covers all that the function did and saw
 	Checkpoint []byte    // that tree's signed head; nil if the log is empty
 	Seqs       []int64   // of the entries that the function appended, in order
+
+	batch *batch
+}
+
+// Receipt proves the i-th of the function's entries under Checkpoint. Unlike
+// Store.Receipt it reads nothing: a call that settles has all of it at hand.
+func (c *Commit) Receipt(i int) (*ledger.Receipt, error) {
+	if i < 0 || i >= len(c.Seqs) {
+		return nil, fmt.Errorf("%w: receipt %d of %d entries", ErrInvalid, i, len(c.Seqs))
+	}
+	seq := c.Seqs[i]
+	row := c.batch.entries[seq-c.batch.head.tree.N]
+	proof, err := tlog.ProveRecord(c.Tree.N, seq, c.batch.grown)
+	if err != nil {
+		return nil, fmt.Errorf("proving entry %d: %w", seq, err)
+	}
+	return ledger.NewReceipt(row.entry, row.salt, seq, proof, c.Checkpoint), nil
 }
 
 // op is a caller that waits. The caller and the settling goroutine race for
@@ -167,7 +186,7 @@ func (b *batch) run(o *op) {
 		o.err = err
 		return
 	}
-	o.commit = &Commit{Seqs: tx.seqs}
+	o.commit = &Commit{Seqs: tx.seqs, batch: b}
 }
 
 // protect runs fn in a goroutine of its own, so that neither a panic nor

@@ -128,18 +128,19 @@ func (e *edge) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	return hashes, nil
 }
 
-// add adds records behind the edge's tree. It gives the new edge and, for each
-// record, its row of the table tree.
-func (e *edge) add(leaves []tlog.Hash) (*edge, [][]byte, error) {
+// add adds records behind the edge's tree. It gives the new edge, all hashes
+// that prove the records in the new tree, and for each record its row of the
+// table tree.
+func (e *edge) add(leaves []tlog.Hash) (next, grown *edge, rows [][]byte, err error) {
 	work := &edge{tree: e.tree, nodes: make(map[int64]tlog.Hash, len(e.nodes)+2*len(leaves))}
 	for index, h := range e.nodes {
 		work.nodes[index] = h
 	}
-	rows := make([][]byte, len(leaves))
+	rows = make([][]byte, len(leaves))
 	for i, leaf := range leaves {
 		hashes, err := tlog.StoredHashesForRecordHash(work.tree.N, leaf, work)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		first := tlog.StoredHashIndex(0, work.tree.N)
 		for j, h := range hashes {
@@ -148,8 +149,8 @@ func (e *edge) add(leaves []tlog.Hash) (*edge, [][]byte, error) {
 		}
 		work.tree.N++
 	}
-	next, err := readEdge(work.tree.N, work)
-	return next, rows, err
+	next, err = readEdge(work.tree.N, work)
+	return next, work, rows, err
 }
 
 // leafOf is the leaf of an entry and its salt.

@@ -50,7 +50,7 @@ func TestEdgeGrowsAsTlog(t *testing.T) {
 				added = append(added, tlog.RecordHash([]byte{byte(len(leaves) + len(added)), byte((len(leaves) + len(added)) >> 8)}))
 			}
 			leaves = append(leaves, added...)
-			next, rows, err := e.add(added)
+			next, grown, rows, err := e.add(added)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,6 +68,13 @@ func TestEdgeGrowsAsTlog(t *testing.T) {
 			}
 			if e.tree != (tlog.Tree{N: int64(len(leaves)), Hash: root}) || plain.root() != root {
 				t.Fatalf("root of %d entries differs", len(leaves))
+			}
+			for i, leaf := range added {
+				at := int64(len(leaves) - len(added) + i)
+				proof, err := tlog.ProveRecord(e.tree.N, at, grown)
+				if err != nil || tlog.CheckRecord(proof, e.tree.N, root, at, leaf) != nil {
+					t.Fatalf("record %d of %d is not proved by what was added: %v", at, e.tree.N, err)
+				}
 			}
 			for i, h := range s {
 				if tlog.Hash(stored[i*tlog.HashSize:]) != h {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -26,6 +27,17 @@ func TestSettle(t *testing.T) {
 		tree, err := ledger.OpenCheckpoint(c.Checkpoint, testVerifier(t))
 		if err != nil || tree != c.Tree {
 			t.Errorf("checkpoint opens as %v, %v; want %v", tree, err, c.Tree)
+		}
+		receipt, err := c.Receipt(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, err := s.Receipt(ctx, 0)
+		if err != nil || !reflect.DeepEqual(receipt, stored) {
+			t.Errorf("the commit's receipt is another than the store's: %v", err)
+		}
+		if _, err := c.Receipt(1); !errors.Is(err, ErrInvalid) {
+			t.Errorf("receipt of an entry that was not appended: %v", err)
 		}
 		j, err := s.Job(ctx, jobID(1))
 		if err != nil || *j != testJob(jobID(1), 10, 0) {
