@@ -179,7 +179,11 @@ func (b *batch) finish() error {
 	defer b.cancel()
 	b.s.edge = next
 	b.s.at("committed")
-	if err := b.cover(next.tree); err != nil {
+	// However long the lock took to get, what is committed has its own time to
+	// be marked in.
+	ctx, cancel := context.WithTimeout(context.Background(), batchLimit)
+	defer cancel()
+	if err := b.cover(ctx, next.tree); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnconfirmed, err)
 	}
 	return nil
@@ -236,12 +240,12 @@ func (b *batch) confirm() (bool, error) {
 // cover sees to it that the mark and a signed checkpoint cover the tree. If the
 // batch appended nothing, they usually do: unless another process died, or is
 // just now, between its commit and its checkpoint.
-func (b *batch) cover(tree tlog.Tree) error {
+func (b *batch) cover(ctx context.Context, tree tlog.Tree) error {
 	if tree.N == 0 {
 		b.settled = checkpoint{tree: tree, control: -1}
 		return nil
 	}
-	if err := b.s.advance(b.outer, b.mark, tree); err != nil {
+	if err := b.s.advance(ctx, b.mark, tree); err != nil {
 		return err
 	}
 	b.s.at("marked")
@@ -254,7 +258,7 @@ func (b *batch) cover(tree tlog.Tree) error {
 	}
 	b.s.at("signed")
 	b.settled = checkpoint{tree: tree, control: b.control, note: note}
-	err = b.s.notes.exec(b.outer, "INSERT INTO checkpoints (size, root, control, note) VALUES ($1, $2, $3, $4) ON CONFLICT (size) DO NOTHING",
+	err = b.s.notes.exec(ctx, "INSERT INTO checkpoints (size, root, control, note) VALUES ($1, $2, $3, $4) ON CONFLICT (size) DO NOTHING",
 		tree.N, tree.Hash[:], b.control, note)
 	if err != nil {
 		return fmt.Errorf("keeping the checkpoint: %w", err)

@@ -103,6 +103,26 @@ func TestCrash(t *testing.T) {
 	})
 }
 
+// A process dies beside another that goes on: the other's next update covers
+// what the dead one committed, and waits for nothing.
+func TestCrashBesideAnother(t *testing.T) {
+	engines(t, func(t *testing.T, dsn func(testing.TB) string) {
+		for _, point := range []string{"written", "committed", "marked"} {
+			b := newBed(t, dsn(t))
+			s := b.store()
+			acknowledged := runCrashChild(t, b, point, 3)
+			if _, err := s.Update(t.Context(), func(*Tx) error { return nil }); err != nil {
+				t.Fatal(err)
+			}
+			r := checkClean(t, s)
+			if size, err := s.Size(t.Context()); err != nil || size != r.Tree.N {
+				t.Errorf("%s: readers see %d of %d entries, %v", point, size, r.Tree.N, err)
+			}
+			checkSurvivors(t, s, acknowledged)
+		}
+	})
+}
+
 func runCrashChild(t *testing.T, b *bed, point string, hit int) map[string]bool {
 	t.Helper()
 	exe, err := os.Executable()
