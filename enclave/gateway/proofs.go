@@ -31,7 +31,11 @@ func (g *Gateway) receipt(ctx context.Context, seq int64) (*yingbipb.Receipt, er
 	if err != nil {
 		return nil, stateError("proving the entry", err)
 	}
-	return &yingbipb.Receipt{Entry: r.Entry, Salt: r.Salt, Proof: []byte(r.Proof)}, nil
+	return onWire(r), nil
+}
+
+func onWire(r *ledger.Receipt) *yingbipb.Receipt {
+	return &yingbipb.Receipt{Entry: r.Entry, Salt: r.Salt, Proof: []byte(r.Proof)}
 }
 
 // checkpointTries is how often a checkpoint and the proofs under it are read

@@ -12,12 +12,12 @@ import (
 	"github.com/yingbi/yingbi/policy/ledger"
 )
 
-// settle charges, logs and books a job in one transaction, and returns it as
-// booked: if another call settled the id first, that one's.
-func (g *Gateway) settle(ctx context.Context, s *world.Snapshot, j *job, a *admitted, r *result) (*state.Job, error) {
+// settle charges, logs and books a job in one transaction, and returns its
+// receipt. If another call settled the id first, it returns that one's job.
+func (g *Gateway) settle(ctx context.Context, s *world.Snapshot, j *job, a *admitted, r *result) (*ledger.Receipt, *state.Job, error) {
 	doc, _, ok := s.World.Product(j.header.Product)
 	if !ok {
-		return nil, internal("settling", errors.New("the product has gone"))
+		return nil, nil, internal("settling", errors.New("the product has gone"))
 	}
 	settled := state.Job{
 		ID: j.header.Job, Enterprise: j.header.Enterprise, Product: j.header.Product, Header: j.digest,
@@ -26,7 +26,7 @@ func (g *Gateway) settle(ctx context.Context, s *world.Snapshot, j *job, a *admi
 	}
 	var prior *state.Job
 	var short *shortage
-	_, err := g.Store.Update(ctx, func(tx *state.Tx) error {
+	commit, err := g.Store.Update(ctx, func(tx *state.Tx) error {
 		old, err := tx.Job(settled.ID)
 		if err == nil {
 			prior = old
@@ -42,18 +42,25 @@ func (g *Gateway) settle(ctx context.Context, s *world.Snapshot, j *job, a *admi
 		if c, short = chargeable(a.outcome.Candidates, tx.Used); short != nil {
 			return short.left
 		}
-		return g.book(tx, j, a, r, c, settled, &prior)
+		return g.book(tx, j, a, r, c, settled)
 	})
-	if short != nil && errors.Is(err, short.left) {
-		return nil, g.quotaRefusal(ctx, s, a.at, j, short)
+	switch {
+	case err == nil && prior != nil:
+		return nil, prior, nil
+	case err == nil:
+		receipt, err := commit.Receipt(0)
+		if err != nil {
+			return nil, nil, stateError("proving the entry", err)
+		}
+		return receipt, nil, nil
+	case errors.Is(err, errMoved):
+		return nil, nil, err
+	case short != nil && errors.Is(err, short.left):
+		return nil, nil, g.quotaRefusal(ctx, s, a.at, j, short)
+	case errors.Is(err, state.ErrRenewed):
+		return nil, nil, g.deny(ctx, s, a.at, j, refuse(ledger.ReasonBadRequest, admission.RuleRenewal, "detail", "it has been renewed"), nil)
 	}
-	if errors.Is(err, state.ErrRenewed) {
-		return nil, g.deny(ctx, s, a.at, j, refuse(ledger.ReasonBadRequest, admission.RuleRenewal, "detail", "it has been renewed"), nil)
-	}
-	if err != nil && !errors.Is(err, errMoved) {
-		return nil, stateError("settling", err)
-	}
-	return prior, err
+	return nil, nil, stateError("settling", err)
 }
 
 // shortage is a charge that does not hold.
@@ -64,7 +71,7 @@ type shortage struct {
 }
 
 // book writes what a settled job changes.
-func (g *Gateway) book(tx *state.Tx, j *job, a *admitted, r *result, c admission.Candidate, settled state.Job, booked **state.Job) error {
+func (g *Gateway) book(tx *state.Tx, j *job, a *admitted, r *result, c admission.Candidate, settled state.Job) error {
 	for _, charge := range c.Charges {
 		if err := tx.Charge(charge.Counter, charge.Window, charge.Units, charge.Limit); err != nil {
 			return err
@@ -93,7 +100,6 @@ func (g *Gateway) book(tx *state.Tx, j *job, a *admitted, r *result, c admission
 	if err := tx.PutJob(settled); err != nil {
 		return err
 	}
-	*booked = &settled
 	if answer := r.answer(); len(answer) <= state.MaxAnswer {
 		return tx.PutAnswer(settled.ID, answer, time.Time{})
 	}

@@ -100,6 +100,10 @@ func NewFollower(store *state.Store) *Follower {
 	return f
 }
 
+// Current is the last snapshot that was made. It may be out of date: for those
+// who will find out, by what they do with it.
+func (f *Follower) Current() *Snapshot { return f.current.Load() }
+
 // Snapshot returns the world as of now.
 func (f *Follower) Snapshot(ctx context.Context) (*Snapshot, error) {
 	seq, err := f.store.ControlSeq(ctx)
