@@ -98,7 +98,7 @@ func (d *decoder) kindOf(root *tree) Document {
 		}
 		fix := "write e.g. kind: Product"
 		if like := nearest("kind", names); like != "" {
-			fix = fmt.Sprintf("write kind instead of %s", like)
+			fix = "write kind instead of " + quoteName(like)
 		}
 		d.add(Fault{ID: "missing-field", Position: at, Path: "kind", Got: "nothing", Expected: rules["kind"].expected, Fix: fix})
 		return nil
@@ -211,9 +211,9 @@ func (d *decoder) value(t *tree, path string, into reflect.Value, spec *spec) {
 
 func (d *decoder) list(t *tree, path string, into reflect.Value, spec *spec) {
 	if t.shape != sequence {
-		fix := fmt.Sprintf("write e.g. %s: [%s]", name(path), t.text)
-		if t.shape != text && t.shape != number {
-			fix = ""
+		fix := ""
+		if (t.shape == text || t.shape == number) && len(t.text) < 64 {
+			fix = fmt.Sprintf("write e.g. %s: [%s]", name(path), t.text)
 		}
 		d.wrongType(t, path, "a list", fix)
 		return

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Position is a place in a file. Line and Column count from 1, columns in
@@ -87,6 +89,7 @@ func (r *report) add(f Fault) {
 		r.dropped++
 		return
 	}
+	f.Path, f.Got, f.Expected, f.Fix = visible(f.Path), visible(f.Got), visible(f.Expected), visible(f.Fix)
 	r.faults = append(r.faults, f)
 }
 
@@ -126,6 +129,25 @@ func quote(s string) string {
 		return fmt.Sprintf("%q…", string(runes[:most]))
 	}
 	return fmt.Sprintf("%q", s)
+}
+
+// visible escapes what a terminal would not show as it is: whatever of a file
+// gets into a fault, it stays on its line and moves no cursor.
+func visible(s string) string {
+	hidden := func(r rune) bool { return !unicode.IsPrint(r) }
+	if strings.IndexFunc(s, hidden) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if hidden(r) {
+			quoted := strconv.QuoteRuneToASCII(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // list shows alternatives: a, b or c. Long lists are cut.

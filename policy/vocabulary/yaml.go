@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
@@ -156,7 +158,15 @@ func (y *yamlReader) plain(tokens token.Tokens) bool {
 			refuse(t, "a complex key", "write name: value")
 		case token.DirectiveType:
 			refuse(t, "a directive", "take it out")
+		case token.StringType, token.IntegerType, token.BinaryIntegerType, token.OctetIntegerType, token.HexIntegerType,
+			token.FloatType, token.BoolType, token.NullType, token.InfinityType, token.NanType:
+			if !faithful(t) {
+				refuse(t, "a tab or another odd character in unquoted text", "put the text in quotes")
+			}
 		case token.MappingValueType:
+			if open > 0 && glued(t) {
+				refuse(t, "a colon without a space after it", "write name: value")
+			}
 			if fields++; fields > maxFields {
 				y.report.add(Fault{ID: "too-many", Position: y.position(t), Got: "more fields", Expected: fmt.Sprintf("at most %d in a document", maxFields)})
 				return false
@@ -175,6 +185,29 @@ func (y *yamlReader) plain(tokens token.Tokens) bool {
 		}
 	}
 	return ok
+}
+
+// glued says whether a plain key's colon has its value right behind it: in a
+// flow mapping YAML reads {en:x} as one text, this parser as a field.
+func glued(colon *token.Token) bool {
+	if colon.Prev == nil || colon.Next == nil || colon.Prev.Type == token.DoubleQuoteType || colon.Prev.Type == token.SingleQuoteType {
+		return false
+	}
+	switch colon.Next.Type {
+	case token.CollectEntryType, token.MappingEndType, token.SequenceEndType:
+		return false
+	}
+	return colon.Next.Position.Line == colon.Position.Line && colon.Next.Position.Column == colon.Position.Column+1
+}
+
+// faithful says whether an unquoted scalar was read as it is written, lines
+// folded: the lexer drops tabs within it, and makes 15<tab>37 the number 1537.
+func faithful(t *token.Token) bool {
+	if t.Prev != nil && (t.Prev.Type == token.LiteralType || t.Prev.Type == token.FoldedType) {
+		return true // a block's text, which is taken whole
+	}
+	written := strings.TrimSpace(t.Origin)
+	return !strings.Contains(written, "\t") && slices.Equal(strings.Fields(written), strings.Fields(t.Value))
 }
 
 func (y *yamlReader) tooDeep(t *token.Token) {
