@@ -199,7 +199,7 @@ func (d *decoder) value(t *tree, path string, into reflect.Value, spec *spec) {
 	case reflect.Map:
 		d.table(t, path, into, spec)
 	case reflect.Bool:
-		if t.shape != boolean {
+		if t.shape != boolean || t.text != "true" && t.text != "false" { // YAML knows True and TRUE too
 			d.wrongType(t, path, "true or false", write(path, "true"))
 			return
 		}
