@@ -105,6 +105,8 @@ type builder struct {
 	layout  layout
 	opts    BuildOptions
 
+	free chan *blockScratch // as many as there are blocks under way
+
 	mu   sync.Mutex // of done, and of Progress's one caller
 	done map[string]int64
 }
@@ -135,6 +137,10 @@ func (b *builder) run(ctx context.Context) (*header, error) {
 	// helps inside the blocks.
 	at := min(b.blocks(), (b.opts.Workers+1)/2)
 	inside := max(1, b.opts.Workers/at)
+	b.free = make(chan *blockScratch, at)
+	for range at {
+		b.free <- &blockScratch{grid: newGrid(), digits: make([]byte, blockBytes)}
+	}
 	err := parallel(ctx, at, b.blocks(), func(block int) error {
 		digest, a, err := b.block(ctx, matrix, block, inside)
 		if err != nil {
@@ -177,20 +183,28 @@ func (b *builder) writeTable(ctx context.Context) error {
 	})
 }
 
+// blockScratch is what one block under way works in, 64 MiB. Every word of it
+// is written for every block.
+type blockScratch struct {
+	grid   *grid
+	digits []byte
+}
+
 // block computes and writes the digits of one block of rows, and returns their
 // digest and the block's part of â in wire form.
 func (b *builder) block(ctx context.Context, m *matrix, block, workers int) (digest [sha256.Size]byte, answer []byte, err error) {
 	stage := func(name string) func(int) {
 		return func(n int) { b.progress(name, int64(n), int64(b.Rows)) }
 	}
-	g := newGrid()
+	scratch := <-b.free // there is one for each caller at a time
+	defer func() { b.free <- scratch }()
+	g, digits := scratch.grid, scratch.digits
 	if err := m.hint(ctx, g, b.columns, b.Rows, block, workers, stage(StageHint)); err != nil {
 		return digest, nil, err
 	}
 	if err := g.spread(ctx, workers); err != nil {
 		return digest, nil, err
 	}
-	digits := make([]byte, blockBytes)
 	a, err := m.collapse(ctx, g, digits, workers, stage(StagePack))
 	if err != nil {
 		return digest, nil, err

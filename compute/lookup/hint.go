@@ -3,6 +3,7 @@ package lookup
 import (
 	"context"
 	"encoding/binary"
+	"sync"
 
 	"github.com/yingbi/yingbi/compute/internal/rlwe"
 )
@@ -79,10 +80,17 @@ const hintRows = 16
 // D'_{k,c} with the halves swapped. Instead of them A_c is swapped, and the
 // result back when it is written.
 func (m *matrix) hint(ctx context.Context, g *grid, columns []byte, rows, block, workers int, progress func(int)) error {
+	type scratch struct {
+		sums  [rlwe.Primes][hintRows][rlwe.N]uint64 // 64 products below 2^53 fit
+		bytes [rlwe.N * hintRows]byte
+	}
+	pool := sync.Pool{New: func() any { return new(scratch) }}
 	return parallel(ctx, workers, rlwe.N/hintRows, func(task int) error {
 		first := task * hintRows
-		var sums [rlwe.Primes][hintRows][rlwe.N]uint64 // 64 products below 2^53 fit
-		var bytes [rlwe.N * hintRows]byte
+		s := pool.Get().(*scratch)
+		defer pool.Put(s)
+		sums, bytes := &s.sums, &s.bytes
+		*sums = [rlwe.Primes][hintRows][rlwe.N]uint64{}
 		for c, a := range m.a {
 			for i := range rlwe.N { // hintRows bytes of each column
 				copy(bytes[i*hintRows:][:hintRows], columns[(c*rlwe.N+i)*rows+block*rlwe.N+first:])

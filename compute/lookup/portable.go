@@ -172,6 +172,10 @@ func groupProducts(sums *[groupRows]int64, group *[groupBytes]byte) {
 	}
 }
 
+// packPositions of a chain, 8 KB of digits, are gone through twice, for eight
+// slots each time: they stay in the first cache.
+const packPositions = 128
+
 func (k *portable) pack(jobs []*job, block, prime int) {
 	mod := rlwe.Mod(prime)
 	for tile := range slotTiles {
@@ -183,7 +187,10 @@ func (k *portable) pack(jobs []*job, block, prime int) {
 			// t meets the slots of its own half, t̄ those of the other.
 			for chain := range 2 {
 				keys := l.keys[prime][half^chain][slot:]
-				chainDot(&acc, digits[chain*chainHalf*tileSlots:][:chainPaired*tileSlots], keys)
+				for at := 0; at < chainPaired; at += packPositions {
+					to := min(at+packPositions, chainPaired)
+					chainDot(&acc, digits[(chain*chainHalf+at)*tileSlots:(chain*chainHalf+to)*tileSlots], keys[at:])
+				}
 				last := (*[tileSlots]uint32)(digits[(chain*chainHalf+chainPaired)*tileSlots:])
 				for s, t := range last {
 					acc[s] += uint64(t) * keys[chainPaired+s]
