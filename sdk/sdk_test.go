@@ -223,6 +223,35 @@ func TestVerifyResumes(t *testing.T) {
 
 // A job that was paid in an epoch that has ended since is renewed, free, even
 // where the client died before it saw that it had paid.
+// TestVerifyResumesInItsVersion: a version that is published while jobs are
+// under way does not cost them the lookups that they have made.
+func TestVerifyResumesInItsVersion(t *testing.T) {
+	small := strings.Replace(enclavetest.Manifests, "  normalise: text-v1\n", "  normalise: text-v1\n  maxBatch: 2\n", 1)
+	d := domain(t, small, "sector")
+	id := northern(t, d, enclavetest.Grants(enclavetest.Northern))
+	address := d.Serve()
+	subjects := accounts(1, 2, 3, 500)
+	c := dial(t, d, address, id, sdk.WithConcurrency(1))
+	ctx, crash := context.WithCancel(t.Context())
+	_, err := c.Verify(ctx, "sector", vocabulary.Industry, subjects, sdk.WithProgress(func(sdk.Progress) { crash() }))
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("the crash gave %v", err)
+	}
+	d.MustPublish("sector", false)
+	result, err := dial(t, d, address, id).Verify(t.Context(), "sector", vocabulary.Industry, subjects)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, a := range result.Answers {
+		if a.Found != (i < 3) {
+			t.Errorf("answer %d is %v", i, a)
+		}
+	}
+	if one, two := result.Entries[0].Call.Version, result.Entries[1].Call.Version; one != 1 || two != 2 {
+		t.Errorf("the jobs settled in versions %d and %d, want 1 and 2", one, two)
+	}
+}
+
 func TestVerifyRenewsAJobOfAnEndedEpoch(t *testing.T) {
 	d := domain(t, enclavetest.Manifests, "sector")
 	id := northern(t, d, enclavetest.Grants(enclavetest.Northern))

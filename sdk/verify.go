@@ -257,6 +257,13 @@ func (v *verification) attempt(ctx context.Context, j *job, i int, inputs [][]by
 	v.mu.Lock()
 	v.result.Receipts[i], v.result.Entries[i] = receipt, entry
 	v.mu.Unlock()
+	// A query is answered once under its index, in one version: a resumed job
+	// asks the version that it settled in, whichever is newest by now.
+	if version := entry.TheCall().Version; version != table.Version {
+		if table, err = v.c.descriptor(ctx, signed.Product, signed.Epoch, version); err != nil {
+			return err
+		}
+	}
 	return v.lookUp(ctx, j, table, outputs, i*v.batch)
 }
 
