@@ -90,6 +90,7 @@ func TestCrash(t *testing.T) {
 	engines(t, func(t *testing.T, dsn func(testing.TB) string) {
 		for i, point := range crashPoints {
 			t.Run(point, func(t *testing.T) {
+				t.Parallel() // most of it is waiting for the disk
 				b := newBed(t, dsn(t))
 				if err := b.store().Close(); err != nil {
 					t.Fatal(err)

@@ -47,8 +47,12 @@ var testNow = time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
 
 // engines runs a test on both engines; dsn makes an empty database.
 func engines(t *testing.T, test func(t *testing.T, dsn func(testing.TB) string)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, sqliteDSN) })
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, sqliteDSN)
+	})
 	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
 		postgresDSN(t) // skips
 		test(t, postgresDSN)
 	})
