@@ -160,6 +160,9 @@ func (y *yamlReader) plain(tokens token.Tokens) bool {
 			refuse(t, "a directive", "take it out")
 		case token.StringType, token.IntegerType, token.BinaryIntegerType, token.OctetIntegerType, token.HexIntegerType,
 			token.FloatType, token.BoolType, token.NullType, token.InfinityType, token.NanType:
+			if inBlock(t) && blankSpaces(t) {
+				refuse(t, "a blank line with spaces in a block of text", "leave the line empty")
+			}
 			if !faithful(t) {
 				refuse(t, "a tab or another odd character in unquoted text", "put the text in quotes")
 			}
@@ -170,6 +173,10 @@ func (y *yamlReader) plain(tokens token.Tokens) bool {
 			if fields++; fields > maxFields {
 				y.report.add(Fault{ID: "too-many", Position: y.position(t), Got: "more fields", Expected: fmt.Sprintf("at most %d in a document", maxFields)})
 				return false
+			}
+		case token.LiteralType, token.FoldedType:
+			if strings.ContainsAny(t.Value, "0123456789") {
+				refuse(t, "a block of text with an indentation of its own", "put the text in quotes")
 			}
 		case token.SequenceStartType, token.MappingStartType:
 			open++
@@ -203,11 +210,27 @@ func glued(colon *token.Token) bool {
 // faithful says whether an unquoted scalar was read as it is written, lines
 // folded: the lexer drops tabs within it, and makes 15<tab>37 the number 1537.
 func faithful(t *token.Token) bool {
-	if t.Prev != nil && (t.Prev.Type == token.LiteralType || t.Prev.Type == token.FoldedType) {
-		return true // a block's text, which is taken whole
+	if inBlock(t) {
+		return true
 	}
 	written := strings.TrimSpace(t.Origin)
 	return !strings.Contains(written, "\t") && slices.Equal(strings.Fields(written), strings.Fields(t.Value))
+}
+
+func inBlock(t *token.Token) bool {
+	return t.Prev != nil && (t.Prev.Type == token.LiteralType || t.Prev.Type == token.FoldedType)
+}
+
+// blankSpaces says whether a block's text has a line of spaces alone. Those
+// deeper than the block count as text for YAML, and not for this parser.
+func blankSpaces(t *token.Token) bool {
+	lines := strings.Split(t.Origin, "\n")
+	for _, line := range lines[:len(lines)-1] { // the last begins what follows
+		if line != "" && strings.TrimSpace(line) == "" {
+			return true
+		}
+	}
+	return false
 }
 
 func (y *yamlReader) tooDeep(t *token.Token) {
