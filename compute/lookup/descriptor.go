@@ -61,11 +61,6 @@ const (
 	MaxLabelBytes     = oprf.MaxLabelBytes
 	MaxFields         = oprf.MaxFields
 	SuiteRistretto255 = "ristretto255-SHA512"
-
-	// As compute/oprf lays a column out: a nonce, then slots of a tag and a
-	// label. A test holds them to oprf.Layout.
-	columnNonceBytes = 16
-	slotTagBytes     = 8
 )
 
 // Answer kinds of a verify product.

@@ -9,11 +9,8 @@ import "math/bits"
 // order, the first inverse one reads from it.
 //
 // Forward, no butterfly corrects its result: each level adds at most 2q to
-// the largest value, so from inputs below inputBound·q the outputs stay below
-// (inputBound + 22)·q, and 45·q < 2^32.
-
-// inputBound·q bounds the values Forward takes.
-const inputBound = 2
+// the largest value, so from inputs below 2q the outputs stay below 24q, and
+// 45q < 2^32.
 
 // slots[p] is the discrete-log slot of position p in bit-reversed order, where
 // the value at ζ^(2·rev(p)+1) stands.

@@ -127,7 +127,7 @@ func TestStreamsAreSeparate(t *testing.T) {
 		}
 		seen[w] = c[0] + "/" + c[1]
 	}
-	if first("a", "k") != first("a", "k") {
+	if w := first("a", "k"); seen[w] != "a/k" {
 		t.Error("a stream is not repeatable")
 	}
 }
