@@ -160,8 +160,8 @@ func (y *yamlReader) plain(tokens token.Tokens) bool {
 			refuse(t, "a directive", "take it out")
 		case token.StringType, token.IntegerType, token.BinaryIntegerType, token.OctetIntegerType, token.HexIntegerType,
 			token.FloatType, token.BoolType, token.NullType, token.InfinityType, token.NanType:
-			if inBlock(t) && blankSpaces(t) {
-				refuse(t, "a blank line with spaces in a block of text", "leave the line empty")
+			if inBlock(t) && endsInSpaces(t) {
+				refuse(t, "a line that ends in spaces in a block of text", "take the spaces out")
 			}
 			if !faithful(t) {
 				refuse(t, "a tab or another odd character in unquoted text", "put the text in quotes")
@@ -221,12 +221,13 @@ func inBlock(t *token.Token) bool {
 	return t.Prev != nil && (t.Prev.Type == token.LiteralType || t.Prev.Type == token.FoldedType)
 }
 
-// blankSpaces says whether a block's text has a line of spaces alone. Those
-// deeper than the block count as text for YAML, and not for this parser.
-func blankSpaces(t *token.Token) bool {
+// endsInSpaces says whether a line of a block's text ends in spaces, or is
+// nothing else. They are text for YAML, and not always for this parser.
+func endsInSpaces(t *token.Token) bool {
 	lines := strings.Split(t.Origin, "\n")
-	for _, line := range lines[:len(lines)-1] { // the last begins what follows
-		if line != "" && strings.TrimSpace(line) == "" {
+	for i, line := range lines {
+		text := strings.TrimRight(line, " \t")
+		if begins := i == len(lines)-1 && text == ""; text != line && !begins { // the last begins what follows
 			return true
 		}
 	}
