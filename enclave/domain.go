@@ -111,11 +111,15 @@ func (d *Domain) Close() error {
 // tidy removes what interrupted verbs left, unless a verb is running.
 func (d *Domain) tidy() error {
 	release, err := d.tryLock()
-	if errors.Is(err, errBusy) {
+	if errors.Is(err, ErrBusy) {
 		return nil
 	}
 	if err != nil {
 		return err
+	}
+	// An Init that died after its last act but one.
+	if err := os.Remove(filepath.Join(d.dir, markerFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, release())
 	}
 	for _, name := range []string{".", certsDir, sealedDir, tablesDir} {
 		if err := removeTemps(filepath.Join(d.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -129,7 +133,8 @@ func (d *Domain) tidy() error {
 // does and a file that nobody holds is known to be left over.
 const lockFile = "lock"
 
-var errBusy = errors.New("enclave: another process is importing or publishing: try again when it has finished")
+// ErrBusy says that another process is importing or publishing.
+var ErrBusy = errors.New("enclave: another process is importing or publishing: try again when it has finished")
 
 func (d *Domain) tryLock() (release func() error, err error) {
 	lock := flock.New(filepath.Join(d.dir, lockFile), flock.SetPermissions(0o600))
@@ -138,7 +143,7 @@ func (d *Domain) tryLock() (release func() error, err error) {
 		return nil, fmt.Errorf("locking the domain: %w", err)
 	}
 	if !ok {
-		return nil, errBusy
+		return nil, ErrBusy
 	}
 	return lock.Unlock, nil
 }

@@ -466,3 +466,32 @@ func TestServerCertificateIsRenewed(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// While one verb writes files, another is told so, and nothing of the first's
+// is tidied away.
+func TestVerbsThatWriteFilesTakeTurns(t *testing.T) {
+	d, _ := enclavetest.Standard(t)
+	var during error
+	var other *enclave.Domain
+	_, err := d.Publish(t.Context(), "sector", enclave.PublishOptions{Progress: func(stage string, _, _ int64) {
+		if stage != release.StageEvaluate || other != nil {
+			return
+		}
+		var err error
+		if other, err = enclave.Open(t.Context(), d.Dir, d.Unlock, enclave.Options{Clock: d.Clock.Now}); err != nil {
+			t.Error(err)
+			return
+		}
+		_, during = other.Publish(t.Context(), "holder", enclave.PublishOptions{})
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if !errors.Is(during, enclave.ErrBusy) {
+		t.Errorf("publishing while another does: %v, want ErrBusy", during)
+	}
+	if _, err := other.Publish(t.Context(), "holder", enclave.PublishOptions{}); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}

@@ -97,7 +97,7 @@ func Init(ctx context.Context, dir string, o InitOptions) (_ *Domain, err error)
 	if err := writeFile(filepath.Join(dir, ConfigFile), text, 0o600); err != nil {
 		return nil, fmt.Errorf("making the domain %s: %w", dir, err)
 	}
-	if err := os.Remove(filepath.Join(dir, markerFile)); err != nil {
+	if err := os.Remove(filepath.Join(dir, markerFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("making the domain %s: %w", dir, err)
 	}
 	return Open(ctx, dir, o.Unlock, Options{Clock: o.Clock})

@@ -97,24 +97,43 @@ func (g *Gateway) Close() error {
 func (g *Gateway) keepUp(ctx context.Context) {
 	tick := time.NewTicker(upkeepEvery)
 	defer tick.Stop()
+	warmed := map[int64]bool{}
 	for {
+		g.upkeep(ctx, warmed)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			g.upkeep(ctx)
 		}
 	}
 }
 
 // upkeep does what no call waits for. What fails is tried again at the next
 // tick, and is every call's error meanwhile.
-func (g *Gateway) upkeep(ctx context.Context) {
+func (g *Gateway) upkeep(ctx context.Context, warmed map[int64]bool) {
 	now := g.Clock()
-	if s, err := g.World.Snapshot(ctx); err == nil {
-		g.tables.retain(s, now)
-	}
 	_ = g.logCounted(ctx, now, false)
+	s, err := g.World.Snapshot(ctx)
+	if err != nil {
+		return
+	}
+	g.tables.retain(s, now)
+	g.warm(ctx, s, warmed)
+}
+
+// warm opens, once, the table that each published product is served from, so
+// that not the first caller waits until it is checked against its digest.
+func (g *Gateway) warm(ctx context.Context, s *world.Snapshot, warmed map[int64]bool) {
+	for _, held := range s.World.Catalogue().Products() {
+		v, ok := s.Version(held.Doc.ID, 0, 0)
+		if !ok || warmed[v.Seq] {
+			continue
+		}
+		warmed[v.Seq] = true
+		if _, done, err := g.tables.table(ctx, v); err == nil {
+			done()
+		}
+	}
 }
 
 // snapshot is the world that a call is decided in.

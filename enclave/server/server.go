@@ -78,6 +78,7 @@ func New(g *gateway.Gateway, o Options) (*Server, error) {
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.ConnectionTimeout(handshakeTime),
+		grpc.WaitForHandlers(true), // the gateway may be closed when Serve returns
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTime, Time: pingTime, Timeout: pingWait}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: leastPingTime, PermitWithoutStream: true}),
 		grpc.ChainUnaryInterceptor(edge.unary),

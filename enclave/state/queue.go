@@ -133,6 +133,7 @@ func (s *Store) runBatch(first *op) {
 	if err == nil {
 		s.at("persisted")
 	}
+	s.crowd = len(ops) > 1
 	for _, o := range ops {
 		// Whoever failed alone may have failed over what others of a lost
 		// batch did: a lost batch is everybody's error.
@@ -145,21 +146,24 @@ func (s *Store) runBatch(first *op) {
 	}
 }
 
-// next takes one more caller, if one waits and the batch has room. Callers that
-// the last batch woke are given a moment to come back with their next job:
-// sharing a commit is worth more than the moment.
+// next takes one more caller, if one waits and the batch has room. If the last
+// batch had several, those that it woke are given a moment to come back with
+// their next job: sharing a commit is worth more than the moment.
 func (s *Store) next(taken int) *op {
-	const moments = 2
 	if taken >= MaxBatch {
 		return nil
 	}
-	for m := 0; ; m++ {
+	moments := 0
+	if s.crowd {
+		moments = 2
+	}
+	for ; ; moments-- {
 		select {
 		case o := <-s.ops:
 			return o
 		default:
 		}
-		if m == moments {
+		if moments == 0 {
 			return nil
 		}
 		runtime.Gosched()

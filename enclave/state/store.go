@@ -42,7 +42,8 @@ type Store struct {
 	// The settling goroutine's own.
 	writer  *writer
 	edge    *edge // of the last batch's tree; see edge
-	expired time.Time
+	expired time.Time // when expired answers were last dropped
+	crowd   bool      // the last batch had several callers
 }
 
 // hooks let tests stop, kill or deceive the store at a point of settlement.
