@@ -55,8 +55,11 @@ func (c *Catalogue) Check(docs []Parsed, evidence Evidence) Faults {
 // does, but without approvals and without what it would break in others. It is
 // what an auditor asks of each manifest entry in turn.
 func (c *Catalogue) Fits(doc Parsed, today Date) Faults {
-	k := checker{old: c, now: c.Clone(), today: today}
-	k.put(doc)
+	k := checker{old: c, now: c, today: today}
+	if _, ok := doc.Doc.(*Tariff); ok { // the one kind that is looked at among its like
+		k.now = c.Clone()
+		k.put(doc)
+	}
 	k.fits(doc)
 	return k.done()
 }
@@ -182,9 +185,9 @@ func columnIndex(r *Resource, name string) int {
 }
 
 func (k *checker) ownKey(p Parsed, e *Enterprise) {
-	for _, other := range k.now.Enterprises() {
-		if other.Doc.ID != e.ID && other.Doc.SigningKey == e.SigningKey {
-			k.fault(p, "key-taken", "signingKey", "the key of "+other.Doc.ID, "a key of its own", "make one with: yingbi identity new")
+	for _, held := range k.now.held[KindEnterprise] { // unsorted: there may be many
+		if other, ok := held.Doc.(*Enterprise); ok && other.ID != e.ID && other.SigningKey == e.SigningKey {
+			k.fault(p, "key-taken", "signingKey", "the key of "+other.ID, "a key of its own", "make one with: yingbi identity new")
 		}
 	}
 }
@@ -245,16 +248,16 @@ func whyNot(err error, a Approval) (id, got string) {
 	return "approval-bad-signature", "an approval whose signature does not verify"
 }
 
-// Signatures are the approvals that count for a document, for its entry.
+// Signatures are the approvals that count for a document, for its entry: the
+// first of the role that its kind demands, or none.
 func (e Evidence) Signatures(p Parsed) []ledger.Signature {
-	var signatures []ledger.Signature
 	meta := p.Doc.GetMeta()
 	if RequiredApproval(meta.Kind) == "" {
 		return nil
 	}
 	for _, approval := range e.Approvals {
 		if approval.Kind == meta.Kind && approval.ID == meta.ID && approval.Verify(p.Canonical, e.Authoriser) == nil {
-			return append(signatures, approval.Signature)
+			return []ledger.Signature{approval.Signature}
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +139,13 @@ func archiveFaults(t *testing.T, base *vocabulary.Catalogue, archive *txtar.Arch
 	}
 	if all == nil {
 		all = base.Check(docs, evidence(t, approvals, docs))
+		if len(docs) == 1 { // what an auditor finds is what apply refuses
+			for _, fault := range base.Fits(docs[0], today) {
+				if !slices.Contains(all, fault) {
+					t.Errorf("Fits alone finds %v", fault)
+				}
+			}
+		}
 	}
 	var lines strings.Builder
 	for _, fault := range all {
@@ -171,4 +179,25 @@ func evidence(t *testing.T, approvals string, docs []vocabulary.Parsed) vocabula
 		t.Fatalf("approvals: %q", approvals)
 	}
 	return good
+}
+
+// Signatures gives the approvals that count, for the entry; no others.
+func TestEvidenceSignatures(t *testing.T) {
+	docs := readValid(t)
+	good := approvedBy(testKey("authoriser"), vocabulary.RoleAuthoriser, docs)
+	bad := approvedBy(testKey("operator"), vocabulary.RoleOperator, docs)
+	both := good
+	both.Approvals = append(slices.Clone(bad.Approvals), good.Approvals...)
+	for _, doc := range docs {
+		want := 0
+		if vocabulary.RequiredApproval(doc.Doc.GetMeta().Kind) != "" {
+			want = 1
+		}
+		if got := both.Signatures(doc); len(got) != want || want == 1 && got[0].Role != "authoriser" {
+			t.Errorf("%s: %v", doc.Doc.GetMeta().ID, got)
+		}
+		if got := bad.Signatures(doc); len(got) != 0 {
+			t.Errorf("%s by the operator: %v", doc.Doc.GetMeta().ID, got)
+		}
+	}
 }

@@ -28,10 +28,6 @@ const (
 	mapping
 )
 
-func (s shape) String() string {
-	return [...]string{"nothing", "true or false", "a number", "text", "a list", "fields"}[s]
-}
-
 // tree is a value with its place, out of YAML or JSON alike: one decoder and
 // one set of rules reads both, so neither form can say what the other cannot.
 type tree struct {
