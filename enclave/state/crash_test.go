@@ -19,20 +19,6 @@ import (
 	"github.com/yingbi/yingbi/policy/ledger"
 )
 
-// The ten points of settlement at which a process is killed.
-var crashPoints = []string{
-	"taken",     // a caller was received
-	"locked",    // the database is locked, the head and the mark are read
-	"applied",   // the functions have run
-	"entries",   // the entries are written
-	"tree",      // so is the tree
-	"written",   // so is everything
-	"committed", // COMMIT has returned
-	"marked",    // the mark is advanced
-	"signed",    // the checkpoint is signed
-	"persisted", // and kept; the callers do not know yet
-}
-
 // crashEnv makes the test binary the process that is killed:
 // point,hit,dsn,keyring,machine key.
 const crashEnv = "YINGBI_STATE_CRASH"
@@ -88,7 +74,7 @@ func crashChild() {
 // once, what was not is there whole or not at all, and the database is sound.
 func TestCrash(t *testing.T) {
 	engines(t, func(t *testing.T, dsn func(testing.TB) string) {
-		for i, point := range crashPoints {
+		for i, point := range Points {
 			t.Run(point, func(t *testing.T) {
 				t.Parallel() // most of it is waiting for the disk
 				b := newBed(t, dsn(t))

@@ -18,6 +18,24 @@ type Config struct {
 	Signer note.Signer      // signs checkpoints; with neither Signer nor Marks the store only reads
 	Marks  MarkKeeper       // keeps the mark
 	Clock  func() time.Time // nil: time.Now
+
+	// TestAt is called whenever settlement passes one of Points. Tests of whole
+	// domains stop or kill their process there; nil outside tests.
+	TestAt func(point string)
+}
+
+// Points are the points of settlement, in order.
+var Points = []string{
+	"taken",     // a caller was received
+	"locked",    // the database is locked, the head and the mark are read
+	"applied",   // the functions have run
+	"entries",   // the entries are written
+	"tree",      // so is the tree
+	"written",   // so is everything
+	"committed", // COMMIT has returned
+	"marked",    // the mark is advanced
+	"signed",    // the checkpoint is signed
+	"persisted", // and kept; the callers do not know yet
 }
 
 // Store is an open database. All methods may be called concurrently, and other
@@ -41,7 +59,7 @@ type Store struct {
 
 	// The settling goroutine's own.
 	writer  *writer
-	edge    *edge // of the last batch's tree; see edge
+	edge    *edge     // of the last batch's tree; see edge
 	expired time.Time // when expired answers were last dropped
 	crowd   bool      // the last batch had several callers
 }
@@ -107,7 +125,7 @@ func initialise(ctx context.Context, d dialect, origin string) (err error) {
 // Open opens a database that Create made, brings its layout up to date, and
 // compares it with the mark. What a process that died between commit and
 // checkpoint left undone is done.
-func Open(ctx context.Context, c Config) (*Store, error) { return open(ctx, c, hooks{}) }
+func Open(ctx context.Context, c Config) (*Store, error) { return open(ctx, c, hooks{at: c.TestAt}) }
 
 func open(ctx context.Context, c Config, h hooks) (_ *Store, err error) {
 	if (c.Signer == nil) != (c.Marks == nil) {
