@@ -25,7 +25,8 @@ import (
 
 // Options of Open. The zero value is right outside tests.
 type Options struct {
-	Clock func() time.Time // default time.Now
+	Clock  func() time.Time   // default time.Now
+	TestAt func(point string) // see state.Config; tests only
 }
 
 // Domain is an open domain. Its methods may be called concurrently.
@@ -77,7 +78,7 @@ func Open(ctx context.Context, dir string, unlock keyring.Unlock, o Options) (_ 
 	if d.ca, err = ring.Root(ctx); err != nil {
 		return nil, err
 	}
-	if d.store, err = openStore(ctx, dir, ring, d.signer, config, o.Clock, state.Open); err != nil {
+	if d.store, err = openStore(ctx, dir, ring, d.signer, config, o, state.Open); err != nil {
 		return nil, err
 	}
 	d.world = world.NewFollower(d.store)
@@ -85,13 +86,13 @@ func Open(ctx context.Context, dir string, unlock keyring.Unlock, o Options) (_ 
 }
 
 // openStore opens or creates the domain's database.
-func openStore(ctx context.Context, dir string, ring keyring.Keyring, key ed25519.PrivateKey, c *Config, clock func() time.Time,
+func openStore(ctx context.Context, dir string, ring keyring.Keyring, key ed25519.PrivateKey, c *Config, o Options,
 	open func(context.Context, state.Config) (*state.Store, error)) (*state.Store, error) {
 	signer, err := ledger.NewLogSigner(c.Origin, key)
 	if err != nil {
 		return nil, err
 	}
-	store, err := open(ctx, state.Config{DSN: databaseIn(dir, c.Database), Origin: c.Origin, Signer: signer, Marks: ring, Clock: clock})
+	store, err := open(ctx, state.Config{DSN: databaseIn(dir, c.Database), Origin: c.Origin, Signer: signer, Marks: ring, Clock: o.Clock, TestAt: o.TestAt})
 	if err != nil {
 		return nil, fmt.Errorf("opening the domain's database: %w", err)
 	}

@@ -223,7 +223,7 @@ func (o *InitOptions) genesis(ctx context.Context, dir string, kr keyring.Keyrin
 	if err != nil {
 		return err
 	}
-	store, err := openStore(ctx, dir, kr, log, c, o.Clock, state.Create)
+	store, err := openStore(ctx, dir, kr, log, c, Options{Clock: o.Clock}, state.Create)
 	if err != nil {
 		return err
 	}
