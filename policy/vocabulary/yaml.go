@@ -36,7 +36,11 @@ func parseYAML(file string, b []byte, r *report) []*tree {
 		return nil
 	}
 	y := yamlReader{file: file, report: r}
-	documents := y.split(lexer.Tokenize(string(bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")))))
+	b = bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n"))
+	if !y.markers(b) {
+		return nil
+	}
+	documents := y.split(lexer.Tokenize(string(b)))
 	if len(documents) == 0 {
 		r.add(Fault{ID: "empty-file", Position: start, Got: "no documents", Expected: "at least one manifest", Fix: "begin with e.g. kind: Product"})
 	}
@@ -81,6 +85,28 @@ type yamlReader struct {
 func (y *yamlReader) position(t *token.Token) Position {
 	// A block scalar's text begins at column 0 for the lexer.
 	return Position{File: y.file, Line: t.Position.Line, Column: max(t.Position.Column, 1)}
+}
+
+// markers demands that a line that begins like a document's marker is one: the
+// lexer drops what is stuck to it.
+func (y *yamlReader) markers(b []byte) bool {
+	ok, number := true, 0
+	for line := range bytes.Lines(b) {
+		number++
+		if !bytes.HasPrefix(line, []byte("---")) && !bytes.HasPrefix(line, []byte("...")) {
+			continue
+		}
+		rest := bytes.TrimSuffix(line[3:], []byte("\n"))
+		text := bytes.TrimLeft(rest, " \t")
+		if len(text) > 0 && (len(text) == len(rest) || text[0] != '#') {
+			ok = false
+			y.report.add(Fault{
+				ID: "unsupported-yaml", Position: Position{File: y.file, Line: number, Column: 4}, Got: "text on the line of a document's marker " + string(line[:3]),
+				Expected: "the marker alone", Fix: "begin a new line",
+			})
+		}
+	}
+	return ok
 }
 
 // split cuts a file's tokens into documents, without comments and markers.
