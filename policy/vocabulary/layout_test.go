@@ -303,7 +303,7 @@ func FuzzParse(f *testing.F) {
 	}
 	for _, text := range []string{
 		tariffYAML, strings.ReplaceAll(tariffYAML, "\n", "\r\n"), "---\n---\n" + tariffYAML + "...\n---\n# x\n", "\ufeff" + tariffYAML,
-		"kind: &a Tariff\n", "kind: [", "- - - -", "? a", "%YAML 1.2\n---\n", "kind: |\n  x\n", "\"\\ud800\"", "a: 'b\n\n c'", "{a: {b: [c, {d: e}]}}", "a:\n\t- b", "\x00", "ki\x00d: ", tariffYAML + "...\n---\n# x\n...#y z\n", strings.Replace(tariffYAML, "{en: Price, zh: 价格}", "\n  en: >-\n   text    \n  zh: x", 1), strings.Replace(tariffYAML, "{en: Price, zh: 价格}", "\n  en: >-\n   text\n\n    \n  zh: x", 1), strings.Replace(tariffYAML, "true", "True", 1), strings.Replace(tariffYAML, "0.1537", "15\t37", 1), strings.Replace(tariffYAML, "holder-2026", "holder\t2026", 1), strings.Replace(tariffYAML, "en: Price", "en:Price", 1), "kind: Grant\nproducts: \"\x1b[2J\"\n",
+		"kind: &a Tariff\n", "kind: [", "- - - -", "? a", "%YAML 1.2\n---\n", "kind: |\n  x\n", "\"\\ud800\"", "a: 'b\n\n c'", "{a: {b: [c, {d: e}]}}", "a:\n\t- b", "\x00", "ki\x00d: ", strings.Replace(tariffYAML, "{en: Price, zh: 价格}", "\n  en: a\n\n\n  \n   b\n  zh: x", 1), tariffYAML + "...\n---\n# x\n...#y z\n", strings.Replace(tariffYAML, "{en: Price, zh: 价格}", "\n  en: >-\n   text    \n  zh: x", 1), strings.Replace(tariffYAML, "{en: Price, zh: 价格}", "\n  en: >-\n   text\n\n    \n  zh: x", 1), strings.Replace(tariffYAML, "true", "True", 1), strings.Replace(tariffYAML, "0.1537", "15\t37", 1), strings.Replace(tariffYAML, "holder-2026", "holder\t2026", 1), strings.Replace(tariffYAML, "en: Price", "en:Price", 1), "kind: Grant\nproducts: \"\x1b[2J\"\n",
 		strings.Replace(tariffYAML, "{en: Price, zh: 价格}", "\n  en: >-\n   folded\n   text\n\n   more\n  zh: 'it''s'", 1),
 	} {
 		f.Add([]byte(text))

@@ -16,8 +16,10 @@ import (
 )
 
 // parseYAML reads a file's documents, in the part of YAML that has one reading:
-// block and flow collections and scalars. Anchors, aliases, tags, merge keys,
-// complex keys and directives are refused. Each document is parsed by itself, so
+// block and flow collections, scalars on one line, blocks of text. Anchors,
+// aliases, tags, merge keys, complex keys and directives are refused, and so is
+// what YAML parsers were found to read apart (TestLayouts and FuzzParse hold
+// this one to another). Each document is parsed by itself, so
 // that a syntax fault in one hides no fault in the next; a document with such a
 // fault is left out.
 func parseYAML(file string, b []byte, r *report) []*tree {
@@ -186,11 +188,18 @@ func (y *yamlReader) plain(tokens token.Tokens) bool {
 			refuse(t, "a directive", "take it out")
 		case token.StringType, token.IntegerType, token.BinaryIntegerType, token.OctetIntegerType, token.HexIntegerType,
 			token.FloatType, token.BoolType, token.NullType, token.InfinityType, token.NanType:
-			if inBlock(t) && endsInSpaces(t) {
+			switch {
+			case inBlock(t) && endsInSpaces(t):
 				refuse(t, "a line that ends in spaces in a block of text", "take the spaces out")
-			}
-			if !faithful(t) {
+			case inBlock(t): // taken as it is written
+			case strings.Contains(strings.TrimSpace(t.Origin), "\n"):
+				refuse(t, "unquoted text over several lines", blockOfText)
+			case !faithful(t):
 				refuse(t, "a tab or another odd character in unquoted text", "put the text in quotes")
+			}
+		case token.DoubleQuoteType, token.SingleQuoteType:
+			if strings.Contains(strings.TrimSpace(t.Origin), "\n") {
+				refuse(t, "quoted text over several lines", blockOfText)
 			}
 		case token.MappingValueType:
 			if open > 0 && glued(t) {
@@ -233,12 +242,11 @@ func glued(colon *token.Token) bool {
 	return colon.Next.Position.Line == colon.Position.Line && colon.Next.Position.Column == colon.Position.Column+1
 }
 
-// faithful says whether an unquoted scalar was read as it is written, lines
-// folded: the lexer drops tabs within it, and makes 15<tab>37 the number 1537.
+const blockOfText = "write it as a block after | or >"
+
+// faithful says whether an unquoted scalar was read as it is written: the lexer
+// drops tabs within it, and makes 15<tab>37 the number 1537.
 func faithful(t *token.Token) bool {
-	if inBlock(t) {
-		return true
-	}
 	written := strings.TrimSpace(t.Origin)
 	return !strings.Contains(written, "\t") && slices.Equal(strings.Fields(written), strings.Fields(t.Value))
 }
