@@ -192,6 +192,8 @@ func (y *yamlReader) plain(tokens token.Tokens) bool {
 			case inBlock(t) && endsInSpaces(t):
 				refuse(t, "a line that ends in spaces in a block of text", "take the spaces out")
 			case inBlock(t): // taken as it is written
+			case strings.Contains(strings.TrimSpace(t.Origin), "\n") && t.Next != nil && t.Next.Type == token.MappingValueType:
+				refuse(t, "a field indented below one that has a value", "indent it like the field above")
 			case strings.Contains(strings.TrimSpace(t.Origin), "\n"):
 				refuse(t, "unquoted text over several lines", blockOfText)
 			case !faithful(t):
