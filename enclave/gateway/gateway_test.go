@@ -134,6 +134,18 @@ func TestRevocationBeforeSettlement(t *testing.T) {
 	}
 }
 
+// So does a suspension of the product.
+func TestSuspensionBeforeSettlement(t *testing.T) {
+	c := newCaller(t)
+	c.g.BeforeSettling(sync.OnceFunc(func() {
+		if _, err := c.d.Suspend(t.Context(), "sector", ledger.ReasonRiskFound); err != nil {
+			t.Error(err)
+		}
+	}))
+	_, err := c.submit(c.request("industry", 1))
+	want(t, err, ledger.ReasonSuspended)
+}
+
 // A change that does not concern the job in between does not hurt it.
 func TestAnotherChangeBeforeSettlement(t *testing.T) {
 	c := newCaller(t)

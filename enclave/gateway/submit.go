@@ -41,25 +41,21 @@ func (g *Gateway) Submit(ctx context.Context, who vocabulary.Identity, req *ying
 		return nil, err
 	}
 	defer g.limit.leave(who.ID)
-	// The world that is at hand will do: what is decided in one that is out of
-	// date neither settles nor is logged, and is decided again.
+	// The world that is at hand will do at first: what is decided in one that is
+	// out of date neither settles nor is logged.
 	s := g.World.Current()
-	j, err := authenticate(s, who, req)
-	if err != nil {
-		if s, err = g.snapshot(ctx); err != nil {
-			return nil, err
-		}
-		if j, err = authenticate(s, who, req); err != nil { // enrolled a moment ago, perhaps
-			return nil, err
-		}
-	}
 	for try := 1; ; try++ {
-		resp, err := g.submit(ctx, s, j)
-		if !errors.Is(err, errMoved) {
-			return resp, err
+		j, err := authenticate(s, who, req)
+		switch {
+		case err == nil:
+			if resp, err := g.submit(ctx, s, j); !errors.Is(err, errMoved) {
+				return resp, err
+			}
+		case try > 1: // else the key may have been registered a moment ago
+			return nil, err
 		}
 		if try == settleTries {
-			return nil, unavailable("world", retryAfter, err)
+			return nil, unavailable("world", retryAfter, errMoved)
 		}
 		if s, err = g.snapshot(ctx); err != nil {
 			return nil, err
