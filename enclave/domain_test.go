@@ -406,8 +406,7 @@ func TestPublishRefusesAnotherFile(t *testing.T) {
 
 // A new negative list suspends the published products that use what it names.
 func TestANegativeListSuspends(t *testing.T) {
-	d, _ := enclavetest.Standard(t)
-	d.MustPublish("sector", false)
+	d, _ := enclavetest.Published(t)
 	got := kinds(d.MustApply(`kind: NegativeList
 id: negative
 title: {en: Negative list}

@@ -27,8 +27,7 @@ type caller struct {
 
 func newCaller(t testing.TB) *caller {
 	t.Helper()
-	d, e := enclavetest.Standard(t)
-	d.MustPublish("sector", false)
+	d, e := enclavetest.Published(t)
 	_, blinded, err := oprf.Blind([][]byte{[]byte("x")}, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -117,9 +117,7 @@ func wantCleanAudit(t *testing.T, d *enclavetest.Domain) {
 
 // TestServing runs what needs a published domain and leaves it as it is.
 func TestServing(t *testing.T) {
-	d, _ := enclavetest.Standard(t)
-	d.MustPublish("sector", false)
-	d.MustPublish("holder", false)
+	d, _ := enclavetest.Published(t)
 	address := d.Serve()
 	f := &fixture{address: address}
 	for _, test := range []struct {
@@ -194,7 +192,7 @@ func anEqualsProduct(t *testing.T, f *fixture) {
 
 // TestASandbox: free, without a grant, from the first day.
 func TestASandbox(t *testing.T) {
-	d, _ := enclavetest.Standard(t)
+	d, _ := enclavetest.Published(t)
 	d.MustImport("made-up", enclavetest.Licences(1000, 50))
 	d.MustReview("sandbox")
 	d.MustPublish("sandbox", false)
@@ -353,8 +351,7 @@ func aSuspendedProductAnswersNobody(t *testing.T, f *fixture) {
 // TestVersionsAndEpochs: a job's evaluations are good for every version of its
 // epoch; a new epoch has a new key, and the old one is served for its grace.
 func TestVersionsAndEpochs(t *testing.T) {
-	d, e := enclavetest.Standard(t)
-	d.MustPublish("sector", false)
+	d, e := enclavetest.Published(t)
 	c := d.Dial(d.Serve(), e)
 	absent := subjects(enclavetest.Records, enclavetest.Records+2, nil)
 	j := c.Prepare("sector", "industry", 0, absent)
