@@ -11,9 +11,12 @@
 // type, a missing field, a bad date, decimal, digest, key or code: all are found
 // in one run, each a [Fault] with file, line, column, what was got, what was
 // expected and what to do. Rules between the fields of a document are looked at
-// once each of its fields is right. Anchors, aliases, tags and merge keys are
-// refused; so are files of more than [MaxFile] bytes or [MaxDocuments]
-// documents.
+// once each of its fields is right.
+//
+// Of YAML the part is read that has one reading: anchors, aliases, tags, merge
+// keys and whatever parsers were found to read apart are refused, and so are
+// files of more than [MaxFile] bytes or [MaxDocuments] documents. Text over
+// several lines stands in blocks, after | or >.
 //
 // An unquoted scalar is what the schema says it is: where text is wanted, 0.1600
 // and 2026-01-31 and NO are that text, digit for digit; no price passes through
