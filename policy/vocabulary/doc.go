@@ -30,8 +30,8 @@
 // and one that says 2048 behave alike and have different digests, since
 // different things were written. The one exception is an optional field's zero
 // value, sandbox: false or padding: 0, which is the same document as without the
-// field. Empty text and empty lists are refused, so that no other two spellings
-// of a document mean the same.
+// field. Empty text and empty lists are refused rather than left out. Decimals
+// are kept as written: 0.16 and 0.1600 are one price and two documents.
 //
 // # Meaning
 //
