@@ -2,8 +2,6 @@ package sdk
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,12 +23,6 @@ const (
 	maxMessage         = 32 << 20        // bytes of one answer from the gateway
 	idlePing           = 2 * time.Minute // an idle connection is tried this often
 )
-
-// retries are gRPC's own: an RPC that was not processed, or that the gateway
-// asked to send again, is sent again with growing pauses. Every RPC of this
-// service is idempotent.
-const retries = `{"methodConfig":[{"name":[{"service":"yingbi.v1.Gateway"}],"waitForReady":true,"retryPolicy":{
-	"maxAttempts":5,"initialBackoff":"0.2s","maxBackoff":"5s","backoffMultiplier":2,"retryableStatusCodes":["UNAVAILABLE"]}}]}`
 
 // Client is a connection to one gateway as one identity. It is safe for
 // concurrent use.
@@ -62,7 +54,9 @@ func WithConcurrency(n int) Option { return func(c *Client) { c.concurrency = ma
 func WithClock(clock func() time.Time) Option { return func(c *Client) { c.clock = clock } }
 
 // Dial makes a client of the gateway at target (host:port) for an enrolled
-// identity. It does not wait for the connection: the first call does.
+// identity. It does not connect: the first call does, and fails within seconds
+// where there is no gateway. Later calls wait up to a minute for one that is
+// restarted or busy.
 func Dial(target string, id *Identity, options ...Option) (*Client, error) {
 	c := &Client{
 		id: id, state: filepath.Join(id.Dir, "state"), concurrency: DefaultConcurrency, clock: time.Now, traffic: newTraffic(),
@@ -84,6 +78,8 @@ func Dial(target string, id *Identity, options ...Option) (*Client, error) {
 	c.conn, err = grpc.NewClient(target,
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
 		grpc.WithDefaultServiceConfig(retries),
+		grpc.WithConnectParams(reconnect),
+		grpc.WithUnaryInterceptor(new(patience).intercept),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: idlePing}),
 		grpc.WithStatsHandler(c.traffic))
@@ -172,30 +168,4 @@ func (c *Client) Quote(ctx context.Context, product string, purpose vocabulary.P
 		return nil, wireError("quote", err)
 	}
 	return resp, nil
-}
-
-// writeState writes a small file of the state directory: whole or not at all.
-func writeState(path string, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer clear(b)
-	return writeFile(path, b)
-}
-
-func writeFile(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
 }

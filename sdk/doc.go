@@ -10,9 +10,11 @@
 // Verify encodes and blinds each identifier, has the gateway evaluate the
 // blinded values (this is the metered, priced step), checks the proof that the
 // published key was used, looks each identifier up under encryption in the
-// masked table, and unmasks the answers. It does nothing with a descriptor,
-// key or receipt that is not in the gateway's log under a signed checkpoint
-// that is consistent with the last one this identity saw.
+// masked table, and unmasks the answers. It does nothing with a descriptor or
+// key that is not in the gateway's log under a signed checkpoint that is
+// consistent with the last one this identity saw. A receipt is held to the log's
+// signature and to the request; whether it is in the same log as the rest, an
+// audit of the log with the receipts says.
 //
 // # What leaves the machine
 //
@@ -26,8 +28,13 @@
 // Work is split into jobs of at most the product's batch. Each job's secret is
 // written to the state directory before anything is sent, and everything that
 // is sent derives from it: calling Verify again with the same subjects after a
-// crash resends the same bytes, which the gateway answers again for free.
-// Errors from the gateway are *Error and carry the gateway's stable reason.
+// crash resends the same bytes, which the gateway answers again for free. A
+// program that must not lose answers between Verify and its own storage takes
+// them in WithDelivery: jobs are forgotten only after it. The same work twice at
+// once is refused with ErrUnderWay.
+//
+// Calls that a busy or restarting gateway puts off are sent again for up to a
+// minute. Errors from the gateway are *Error and carry its stable reason.
 //
 // # What this package does not defend
 //

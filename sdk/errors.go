@@ -66,6 +66,9 @@ func wireError(op string, err error) error {
 	e := &Error{Op: op, Reason: ledger.ReasonInternal, Message: st.Message(), cause: err}
 	if st.Code() == codes.Unavailable {
 		e.Reason, e.Retry = ledger.ReasonUnavailable, time.Second
+		if len(st.Details()) == 0 { // gRPC's own word, not the gateway's
+			e.Message = "the gateway cannot be reached: " + innermost(st.Message())
+		}
 	}
 	for _, d := range st.Details() {
 		switch d := d.(type) {
@@ -78,4 +81,13 @@ func wireError(op string, err error) error {
 		}
 	}
 	return e
+}
+
+// innermost is the cause in gRPC's account of a connection that failed, less
+// what was tried to make it.
+func innermost(message string) string {
+	if _, cause, ok := strings.Cut(message, "desc = "); ok {
+		return innermost(strings.Trim(cause, `"`))
+	}
+	return message
 }

@@ -12,7 +12,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -34,8 +33,6 @@ const (
 	requestFile   = "request.json"   // to hand to the operator
 	enrolmentFile = "enrolment.json" // what the operator hands back
 )
-
-const maxIdentityFile = 64 << 10
 
 // Errors about identities.
 var (
@@ -126,7 +123,7 @@ type identityRecord struct {
 // can sign but not Dial.
 func LoadIdentity(dir string) (*Identity, error) {
 	var rec identityRecord
-	b, err := readBounded(filepath.Join(dir, identityFile))
+	b, err := readBounded(filepath.Join(dir, identityFile), maxSmallFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s holds no identity: make one with: yingbi identity new: %w", dir, err)
 	} else if err != nil {
@@ -148,7 +145,7 @@ func LoadIdentity(dir string) (*Identity, error) {
 		return nil, fmt.Errorf("read %s: not an Ed25519 key", filepath.Join(dir, signingFile))
 	}
 	id := &Identity{Dir: dir, Subject: subject, Name: rec.Name, signing: signing}
-	b, err = readBounded(filepath.Join(dir, enrolmentFile))
+	b, err = readBounded(filepath.Join(dir, enrolmentFile), maxSmallFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return id, nil
 	} else if err != nil {
@@ -163,8 +160,10 @@ func (id *Identity) enrol(b []byte) error {
 	if err := json.Unmarshal(b, &e); err != nil || e.V != 1 {
 		return fmt.Errorf("read enrolment of %s: not an enrolment of this version", id.Subject.URI())
 	}
-	if _, err := ledger.ParseVKey(e.Log); err != nil {
+	if log, err := ledger.ParseVKey(e.Log); err != nil {
 		return fmt.Errorf("read enrolment of %s: log key: %w", id.Subject.URI(), err)
+	} else if log.Name() != e.Origin {
+		return fmt.Errorf("read enrolment of %s: the log key is of %s, not of the log %s: ask the operator for another", id.Subject.URI(), log.Name(), e.Origin)
 	}
 	if e.Certificate != "" {
 		key, err := readPrivateKey(filepath.Join(id.Dir, tlsFile))
@@ -287,7 +286,9 @@ func writePrivateKey(path string, key any) error {
 	}
 	defer clear(b)
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("write private key: %s is there, of an identity that was not finished: remove its folder, if nobody uses the key, and make it again: %w", path, err)
+	} else if err != nil {
 		return fmt.Errorf("write private key: %w", err)
 	}
 	_, err = f.Write(b)
@@ -305,7 +306,7 @@ func readPrivateKey(path string) (any, error) {
 	if perm := info.Mode().Perm(); perm&0o077 != 0 {
 		return nil, fmt.Errorf("read private key %s: others can read it (mode %04o): chmod 600 it, and think about who did", path, perm)
 	}
-	b, err := readBounded(path)
+	b, err := readBounded(path, maxSmallFile)
 	if err != nil {
 		return nil, fmt.Errorf("read private key: %w", err)
 	}
@@ -320,20 +321,4 @@ func readPrivateKey(path string) (any, error) {
 		return nil, fmt.Errorf("read private key %s: %w", path, err)
 	}
 	return key, nil
-}
-
-func readBounded(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxIdentityFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > maxIdentityFile {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxIdentityFile)
-	}
-	return b, nil
 }

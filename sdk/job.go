@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/google/uuid"
@@ -56,7 +55,7 @@ func inputsDigest(header ledger.Header, inputs [][]byte, ordinal int) [32]byte {
 func (c *Client) openJob(header ledger.Header, inputs [][]byte, ordinal int) (*job, error) {
 	inputs32 := inputsDigest(header, inputs, ordinal)
 	j := &job{path: filepath.Join(c.jobs(), hex.EncodeToString(inputs32[:])+".json")}
-	b, err := readBounded(j.path)
+	b, err := readBounded(j.path, maxSmallFile)
 	if err == nil {
 		defer clear(b)
 		if err := json.Unmarshal(b, &j.record); err != nil || j.record.V != jobVersion || len(j.record.Secret) != 32 {
@@ -104,12 +103,31 @@ func (j *job) blind(inputs [][]byte) (*oprf.Batch, []byte, error) {
 	return batch, blinded, nil
 }
 
+// lost says that a refused job is not worth keeping: the gateway decided that
+// it does not settle, and the same Verify later should decide anew. What was
+// settled stays, and so does what renews something settled, unless it is the
+// renewal that was refused.
+func (j *job) lost(refused *Error) bool {
+	switch refused.Reason {
+	case ledger.ReasonUnavailable, ledger.ReasonInternal, ledger.ReasonRateLimited:
+		return false
+	}
+	signed, err := j.header()
+	if err != nil || j.record.Settled {
+		return false
+	}
+	return signed.Renews == "" || refused.Rule == renewalRule
+}
+
+// renewalRule is the rule by which a gateway refuses a renewal itself.
+const renewalRule = "yingbi/renewal"
+
 func (j *job) header() (*ledger.Header, error) { return ledger.DecodeHeader(j.record.Header) }
 
 // done removes the job's file, which holds its secret.
 func (j *job) done() error {
 	clear(j.record.Secret)
-	if err := os.Remove(j.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := removeIfThere(j.path); err != nil {
 		return fmt.Errorf("remove finished job: %w", err)
 	}
 	return nil

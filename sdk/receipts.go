@@ -22,7 +22,7 @@ func (c *Client) Receipts() ([]*ledger.Receipt, error) {
 		if !strings.HasSuffix(f.Name(), ".json") {
 			continue
 		}
-		b, err := os.ReadFile(filepath.Join(c.receipts(), f.Name()))
+		b, err := readBounded(filepath.Join(c.receipts(), f.Name()), ledger.MaxReceipt)
 		if err != nil {
 			return nil, fmt.Errorf("read receipts: %w", err)
 		}

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
+	"github.com/yingbi/yingbi/compute/oprf"
 	"github.com/yingbi/yingbi/enclave/enclavetest"
 	"github.com/yingbi/yingbi/enclave/state"
 	"github.com/yingbi/yingbi/policy/ledger"
@@ -145,7 +146,7 @@ func TestVerifyAnswersEveryKind(t *testing.T) {
 }
 
 func TestVerifyRefusesMalformedSubjectsBeforeSending(t *testing.T) {
-	d := domain(t, enclavetest.Manifests, "sector")
+	d := domain(t, enclavetest.Manifests, "sector", "holder")
 	id := northern(t, d, enclavetest.Grants(enclavetest.Northern))
 	c := dial(t, d, d.Serve(), id)
 	subjects := []sdk.Subject{{"account": "A000001"}, {"account": "  "}, {"number": "1"}, {"account": "A1", "name": "x"}, {"account": "\xff"}}
@@ -165,6 +166,13 @@ func TestVerifyRefusesMalformedSubjectsBeforeSending(t *testing.T) {
 		if m.Method == "Evaluate" || m.Method == "Lookup" {
 			t.Errorf("%s was called %d times", m.Method, m.Calls)
 		}
+	}
+	if f := malformed.Faults[0]; f.Field != "account" || !errors.Is(f.Err, oprf.ErrBlank) {
+		t.Errorf("the first fault is %+v, want a blank account", f)
+	}
+	claims := []sdk.Subject{{"account": "A000001", "name": "\u3000"}}
+	if err := c.CheckSubjects(t.Context(), "holder", claims); !errors.As(err, &malformed) || malformed.Faults[0].Field != "name" {
+		t.Errorf("a blank claim: got %v, want a fault of the name", err)
 	}
 	if _, err := c.Verify(t.Context(), "sector", vocabulary.Industry, nil); err == nil {
 		t.Error("no subjects: no error")
@@ -221,9 +229,7 @@ func TestVerifyResumes(t *testing.T) {
 	}
 }
 
-// A job that was paid in an epoch that has ended since is renewed, free, even
-// where the client died before it saw that it had paid.
-// TestVerifyResumesInItsVersion: a version that is published while jobs are
+// A version that is published while jobs are
 // under way does not cost them the lookups that they have made.
 func TestVerifyResumesInItsVersion(t *testing.T) {
 	small := strings.Replace(enclavetest.Manifests, "  normalise: text-v1\n", "  normalise: text-v1\n  maxBatch: 2\n", 1)
@@ -252,6 +258,8 @@ func TestVerifyResumesInItsVersion(t *testing.T) {
 	}
 }
 
+// A job that was paid in an epoch that has ended since is renewed, free, even
+// where the client died before it saw that it had paid.
 func TestVerifyRenewsAJobOfAnEndedEpoch(t *testing.T) {
 	d := domain(t, enclavetest.Manifests, "sector")
 	id := northern(t, d, enclavetest.Grants(enclavetest.Northern))
@@ -281,9 +289,13 @@ func TestVerifyRenewsAJobOfAnEndedEpoch(t *testing.T) {
 	}
 }
 
+// nothing leaves a proxy's answers as they are.
+func nothing(string, any) {}
+
 // proxy stands between a client and the gateway with the server's own
-// certificate and lets alter change each answer.
-func proxy(t *testing.T, d *enclavetest.Domain, id *sdk.Identity, backend string, alter func(method string, resp any)) string {
+// certificate and lets alter change each answer, refuse refuse each request.
+func proxy(t *testing.T, d *enclavetest.Domain, id *sdk.Identity, backend string, alter func(method string, resp any),
+	refuse ...func(method string) error) string {
 	t.Helper()
 	cert, pool, err := d.ServerTLS(t.Context())
 	if err != nil {
@@ -313,7 +325,7 @@ func proxy(t *testing.T, d *enclavetest.Domain, id *sdk.Identity, backend string
 	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{
 		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool, Time: d.Clock.Now,
 	})))
-	pb.RegisterGatewayServer(s, &liar{client: pb.NewGatewayClient(conn), alter: alter})
+	pb.RegisterGatewayServer(s, &liar{client: pb.NewGatewayClient(conn), alter: alter, refuse: refuse})
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -327,9 +339,15 @@ type liar struct {
 	pb.UnimplementedGatewayServer
 	client pb.GatewayClient
 	alter  func(method string, resp any)
+	refuse []func(method string) error
 }
 
 func pass[Req, Resp any](l *liar, ctx context.Context, method string, req *Req, call func(context.Context, *Req, ...grpc.CallOption) (*Resp, error)) (*Resp, error) {
+	for _, refuse := range l.refuse {
+		if err := refuse(method); err != nil {
+			return nil, err
+		}
+	}
 	resp, err := call(ctx, req)
 	if err == nil {
 		l.alter(method, resp)
@@ -351,6 +369,10 @@ func (l *liar) Evaluate(ctx context.Context, r *pb.EvaluateRequest) (*pb.Evaluat
 
 func (l *liar) Lookup(ctx context.Context, r *pb.LookupRequest) (*pb.LookupResponse, error) {
 	return pass(l, ctx, "Lookup", r, l.client.Lookup)
+}
+
+func (l *liar) Receipt(ctx context.Context, r *pb.ReceiptRequest) (*pb.ReceiptResponse, error) {
+	return pass(l, ctx, "Receipt", r, l.client.Receipt)
 }
 
 func (l *liar) Checkpoint(ctx context.Context, r *pb.CheckpointRequest) (*pb.CheckpointResponse, error) {
@@ -496,6 +518,25 @@ func TestIdentityFilesAreTheirOwners(t *testing.T) {
 	}
 	if _, err := sdk.NewIdentity(id.Dir, id.Subject, "again"); !errors.Is(err, sdk.ErrIdentityExists) {
 		t.Errorf("a second identity: got %v, want ErrIdentityExists", err)
+	}
+	half := t.TempDir()
+	if err := os.WriteFile(filepath.Join(half, "tls.key"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sdk.NewIdentity(half, id.Subject, "half"); err == nil || !strings.Contains(err.Error(), "remove its folder") {
+		t.Errorf("over an identity that was not finished: got %v", err)
+	}
+	enrolment := filepath.Join(id.Dir, "enrolment.json")
+	good, err := os.ReadFile(enrolment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := strings.Replace(string(good), `"origin":"`, `"origin":"other.`, 1)
+	if err := os.WriteFile(enrolment, []byte(other), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sdk.LoadIdentity(id.Dir); err == nil || !strings.Contains(err.Error(), "not of the log other.") {
+		t.Errorf("an enrolment of two logs: got %v", err)
 	}
 	if err := os.Chmod(filepath.Join(id.Dir, "signing.key"), 0o644); err != nil {
 		t.Fatal(err)

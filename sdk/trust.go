@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -25,12 +24,12 @@ import (
 type trust struct {
 	path string
 	log  note.Verifier
-	mu   sync.Mutex // one fetch at a time; other processes meet at the rename
+	mu   sync.Mutex // one fetch at a time in this process
 }
 
 // last returns the last checkpoint seen; an empty tree if there is none.
 func (t *trust) last() (tlog.Tree, error) {
-	b, err := readBounded(t.path)
+	b, err := readBounded(t.path, maxSmallFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return tlog.Tree{}, nil
 	} else if err != nil {
@@ -43,8 +42,12 @@ func (t *trust) last() (tlog.Tree, error) {
 	return tree, nil
 }
 
-// advance accepts a checkpoint that continues the last one seen.
-func (t *trust) advance(last tlog.Tree, checkpoint []byte, proof [][]byte) (tlog.Tree, error) {
+// errOvertaken: another process moved the last checkpoint forward meanwhile.
+var errOvertaken = errors.New("another process fetched a checkpoint meanwhile")
+
+// advance accepts a checkpoint that continues the last one seen, if that still
+// is the last one: two processes that were shown two logs must not both go on.
+func (t *trust) advance(ctx context.Context, last tlog.Tree, checkpoint []byte, proof [][]byte) (tlog.Tree, error) {
 	tree, err := ledger.OpenCheckpoint(checkpoint, t.log)
 	if err != nil {
 		return tlog.Tree{}, fmt.Errorf("%w: checkpoint: %w", ErrUntrusted, err)
@@ -61,7 +64,18 @@ func (t *trust) advance(last tlog.Tree, checkpoint []byte, proof [][]byte) (tlog
 			return tlog.Tree{}, fmt.Errorf("%w: size %d was seen, %d is offered: keep both checkpoints and tell an auditor: %w", ErrFork, last.N, tree.N, err)
 		}
 	}
-	return tree, writeFile(t.path, checkpoint)
+	return tree, locked(ctx, t.path, func() error {
+		now, err := t.last()
+		switch {
+		case err != nil:
+			return err
+		case now != last:
+			return errOvertaken
+		case tree == last:
+			return nil
+		}
+		return writeFile(t.path, checkpoint)
+	})
 }
 
 // Checkpoint fetches the newest checkpoint and accepts it only as a
@@ -71,20 +85,29 @@ func (c *Client) Checkpoint(ctx context.Context) (tlog.Tree, error) {
 	return tree, err
 }
 
+// overtakes is how often a checkpoint is fetched anew because another process
+// was faster.
+const overtakes = 8
+
 func (c *Client) checkpoint(ctx context.Context, req *pb.CheckpointRequest) (tlog.Tree, *pb.CheckpointResponse, error) {
 	c.trust.mu.Lock()
 	defer c.trust.mu.Unlock()
-	last, err := c.trust.last()
-	if err != nil {
-		return tlog.Tree{}, nil, err
+	for try := 1; ; try++ {
+		last, err := c.trust.last()
+		if err != nil {
+			return tlog.Tree{}, nil, err
+		}
+		req.Since = last.N
+		resp, err := c.rpc.Checkpoint(ctx, req)
+		if err != nil {
+			return tlog.Tree{}, nil, wireError("fetch checkpoint", err)
+		}
+		tree, err := c.trust.advance(ctx, last, resp.GetCheckpoint(), resp.GetConsistency())
+		if errors.Is(err, errOvertaken) && try < overtakes {
+			continue
+		}
+		return tree, resp, err
 	}
-	req.Since = last.N
-	resp, err := c.rpc.Checkpoint(ctx, req)
-	if err != nil {
-		return tlog.Tree{}, nil, wireError("fetch checkpoint", err)
-	}
-	tree, err := c.trust.advance(last, resp.GetCheckpoint(), resp.GetConsistency())
-	return tree, resp, err
 }
 
 // published is a table version that was proved to be in the log.
@@ -141,7 +164,7 @@ func (c *Client) descriptor(ctx context.Context, product string, epoch, version 
 // cache or the gateway. lookup.NewClient holds it to its digest.
 func (c *Client) publicPart(ctx context.Context, digest string, size int) ([]byte, error) {
 	path := filepath.Join(c.parts(), strings.TrimPrefix(digest, "sha256:"))
-	if b, err := os.ReadFile(path); err == nil && ledger.Digest(b) == digest {
+	if b, err := readBounded(path, int64(size)); err == nil && ledger.Digest(b) == digest {
 		return b, nil
 	}
 	stream, err := c.rpc.PublicPart(ctx, &pb.PublicPartRequest{Digest: digest})

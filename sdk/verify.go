@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/hkdf"
 	"crypto/sha512"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -61,6 +64,14 @@ func WithConsentRoot(root string) VerifyOption {
 	return func(v *verification) { v.header.ConsentRoot = root }
 }
 
+// WithDelivery has f take the result of a Verify that answered everything.
+// Only when f has returned nil are the jobs forgotten: after an error of f, or
+// a crash in it, the same Verify gives the same result for free. Without it
+// they are forgotten when Verify returns.
+func WithDelivery(f func(*Result) error) VerifyOption {
+	return func(v *verification) { v.take = f }
+}
+
 // WithProgress calls f after every batch of lookups, never concurrently.
 func WithProgress(f func(Progress)) VerifyOption { return func(v *verification) { v.report = f } }
 
@@ -94,6 +105,7 @@ type verification struct {
 	inputs [][]byte
 	batch  int
 	report func(Progress)
+	take   func(*Result) error
 
 	mu       sync.Mutex
 	progress Progress
@@ -106,7 +118,8 @@ type verification struct {
 // call and settles on its own. Malformed subjects give a *SubjectError before
 // anything is sent. If a job fails, Verify returns the answers of those that
 // finished beside the error, and the same Verify later resumes: settled jobs
-// are answered again for free.
+// are answered again for free. While one Verify is under way, another about the
+// same subjects is refused with ErrUnderWay.
 func (c *Client) Verify(ctx context.Context, product string, purpose vocabulary.Purpose, subjects []Subject, options ...VerifyOption) (*Result, error) {
 	v := &verification{c: c, result: &Result{Answers: make([]Answer, len(subjects))}}
 	for _, o := range options {
@@ -157,8 +170,10 @@ func encodeSubjects(enc lookup.Encoding, subjects []Subject) ([][]byte, error) {
 			value, ok := s[f]
 			if !ok {
 				faults = append(faults, SubjectFault{i, f, ErrMissingField})
-			} else if _, err := oprf.Normalise(enc.Rule, value); err != nil {
+			} else if normal, err := oprf.Normalise(enc.Rule, value); err != nil {
 				faults = append(faults, SubjectFault{i, f, err})
+			} else if normal == "" {
+				faults = append(faults, SubjectFault{i, f, oprf.ErrBlank})
 			}
 			values[j] = value
 		}
@@ -183,7 +198,13 @@ func encodeSubjects(enc lookup.Encoding, subjects []Subject) ([][]byte, error) {
 
 // run runs all jobs, a bounded number at once. Job files go only when every
 // job is done: until then each of them is what a resumed run is answered from.
-func (v *verification) run(ctx context.Context) error {
+func (v *verification) run(ctx context.Context) (err error) {
+	work := inputsDigest(v.header, v.inputs, 0)
+	release, err := claim(filepath.Join(v.c.jobs(), hex.EncodeToString(work[:])+".lock"))
+	if err != nil {
+		return fmt.Errorf("verify: %w", err)
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	n := (len(v.inputs) + v.batch - 1) / v.batch
 	v.progress = Progress{Jobs: n, Subjects: len(v.inputs)}
 	v.result.Receipts = make([]*ledger.Receipt, n)
@@ -193,13 +214,19 @@ func (v *verification) run(ctx context.Context) error {
 	group.SetLimit(v.c.concurrency)
 	for i := range n {
 		group.Go(func() (err error) {
+			if err := ctx.Err(); err != nil {
+				return err // another job failed: this one is not begun
+			}
 			jobs[i], err = v.job(ctx, i)
 			return err
 		})
 	}
-	err := group.Wait()
+	err = group.Wait()
 	v.result.Receipts = slices.DeleteFunc(v.result.Receipts, func(r *ledger.Receipt) bool { return r == nil })
 	v.result.Entries = slices.DeleteFunc(v.result.Entries, func(e *ledger.Entry) bool { return e == nil })
+	if err == nil && v.take != nil {
+		err = v.take(v.result)
+	}
 	if err != nil {
 		return fmt.Errorf("verify: %w", err)
 	}
@@ -226,7 +253,7 @@ func (v *verification) job(ctx context.Context, i int) (*job, error) {
 			err = v.attempt(ctx, j, i, inputs)
 		}
 	}
-	if errors.As(err, &refused) && !j.record.Settled && refused.final() {
+	if errors.As(err, &refused) && j.lost(refused) {
 		return j, errors.Join(err, j.done())
 	}
 	if err == nil {
@@ -289,20 +316,11 @@ func (v *verification) renew(ctx context.Context, j *job, header ledger.Header, 
 		return err
 	}
 	header.Epoch = live.Epoch
+	header.Renews = signed.Renews // a renewal that was never settled still renews the same job
 	if j.record.Settled {
 		header.Renews = signed.Job
 	}
 	return v.c.startJob(j, header, inputs)
-}
-
-// final says that the gateway decided: nothing was settled and sending the
-// same again will not settle it.
-func (e *Error) final() bool {
-	switch e.Reason {
-	case ledger.ReasonUnavailable, ledger.ReasonInternal, ledger.ReasonRateLimited:
-		return false
-	}
-	return true
 }
 
 // lookUpBytes bounds the queries of one call.
@@ -322,9 +340,13 @@ func (v *verification) lookUp(ctx context.Context, j *job, table *published, out
 	defer clear(secret[:])
 	step := max(1, min(64, lookUpBytes/table.Lattice.QueryBytes))
 	var bad error
-	for from := 0; from < len(outputs); from += step {
+	for from := 0; from < len(outputs); {
 		chunk := outputs[from:min(from+step, len(outputs))]
 		answers, err := v.ask(ctx, header, table, secret, chunk, from)
+		if n := queriesPerCall(err); 0 < n && n < len(chunk) {
+			step = n // the operator allows fewer at once
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -336,8 +358,23 @@ func (v *verification) lookUp(ctx context.Context, j *job, table *published, out
 			}
 		}
 		v.deliver(first+from, answers)
+		from += len(chunk)
 	}
 	return bad
+}
+
+// queriesPerCall is the limit that the gateway names where a call has more
+// queries than its operator allows; else 0.
+func queriesPerCall(err error) int {
+	var refused *Error
+	if !errors.As(err, &refused) || refused.Rule != "limits.queriesPerCall" {
+		return 0
+	}
+	n, err := strconv.Atoi(refused.Metadata["limit"])
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 type unmasked struct {
