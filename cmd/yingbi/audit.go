@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/ed25519"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -43,16 +42,16 @@ func (e *env) auditLogCommand() *cobra.Command {
 			}
 			source, done, err := openSource(cmd, args[0])
 			if err != nil {
-				return text.E("audit.read", err)
+				return unreadError{text.E("audit.read", args[0], err)}
 			}
 			defer done()
 			receipts, err := f.readReceipts()
 			if err != nil {
-				return err
+				return unreadError{err}
 			}
 			report, err := audit.Audit(cmd.Context(), source, keys, audit.Options{Receipts: receipts})
 			if err != nil {
-				return err
+				return unreadError{err}
 			}
 			return e.printAudit(report, f.json)
 		},
@@ -100,12 +99,14 @@ func (f *auditFlags) keys() (audit.Keys, error) {
 
 // logKey reads a verifier key given as text or as a file that holds it.
 func logKey(s string) (note.Verifier, error) {
-	if b, err := readFile(s, 4096); err == nil {
-		s = strings.TrimSpace(string(b))
-	} else if !errors.Is(err, os.ErrNotExist) {
+	if key, err := ledger.ParseVKey(s); err == nil {
+		return key, nil
+	}
+	b, err := readFile(s, 4096)
+	if err != nil {
 		return nil, err
 	}
-	return ledger.ParseVKey(s)
+	return ledger.ParseVKey(strings.TrimSpace(string(b)))
 }
 
 // openSource opens an exported log, or a domain's database without its keys.
@@ -125,20 +126,26 @@ func openSource(cmd *cobra.Command, path string) (source audit.Source, done func
 	return log, func() { _ = log.Close() }, nil // only read
 }
 
-// maxReceipt bounds a receipt's file: an entry and its proof.
-const maxReceipt = 4 << 20
-
 func (f *auditFlags) readReceipts() ([]*ledger.Receipt, error) {
 	if f.receipts == "" {
 		return nil, nil
 	}
-	files, err := filepath.Glob(filepath.Join(f.receipts, "*.json"))
+	entries, err := os.ReadDir(f.receipts)
 	if err != nil {
-		return nil, err
+		return nil, text.E("error.no-file", err)
+	}
+	var files []string
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".json") {
+			files = append(files, filepath.Join(f.receipts, e.Name()))
+		}
+	}
+	if len(files) == 0 {
+		return nil, text.E("audit.no-receipts", f.receipts)
 	}
 	var receipts []*ledger.Receipt
 	for _, file := range files {
-		b, err := readFile(file, maxReceipt)
+		b, err := readFile(file, ledger.MaxReceipt)
 		if err != nil {
 			return nil, err
 		}

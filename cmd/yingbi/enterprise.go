@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -127,6 +128,9 @@ func (e *env) quoteCommand() *cobra.Command {
 			if product == "" || purpose == "" || units < 1 {
 				return usage(text.E("quote.what"))
 			}
+			if err := checkPurpose(purpose); err != nil {
+				return err
+			}
 			c, err := client.dial(e)
 			if err != nil {
 				return err
@@ -147,6 +151,14 @@ func (e *env) quoteCommand() *cobra.Command {
 	bindAsk(cmd, &product, &purpose, &grant)
 	cmd.Flags().Int64Var(&units, "units", 0, text.T("flag.units"))
 	return cmd
+}
+
+// checkPurpose refuses a purpose that is none of the law's three.
+func checkPurpose(purpose string) error {
+	if !slices.Contains(vocabulary.Purposes, vocabulary.Purpose(purpose)) {
+		return usage(text.E("error.purpose", purpose))
+	}
+	return nil
 }
 
 // bindAsk binds the flags that say what is asked, for what, under which grant.

@@ -2,12 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/yingbi/yingbi/cmd/internal/text"
+	"github.com/yingbi/yingbi/enclave"
 	"github.com/yingbi/yingbi/policy/ledger"
 	"github.com/yingbi/yingbi/policy/vocabulary"
 	"github.com/yingbi/yingbi/sdk"
@@ -25,6 +27,9 @@ func (e *env) identityNewCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "new DIR --role ROLE --id ID", Short: text.T("identity.new.short"), Long: text.T("identity.new.long"), Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if id == "" {
+				return usage(text.E("identity.new.who"))
+			}
 			subject, err := vocabulary.ParseURI("yingbi://" + role + "/" + id)
 			if err != nil {
 				return usage(text.E("identity.new.subject", err))
@@ -53,7 +58,6 @@ func (e *env) identityNewCommand() *cobra.Command {
 	cmd.Flags().StringVar(&role, "role", "enterprise", text.T("flag.role"))
 	cmd.Flags().StringVar(&id, "id", "", text.T("flag.id"))
 	cmd.Flags().StringVar(&name, "name", "", text.T("flag.name"))
-	_ = cmd.MarkFlagRequired("id")
 	return cmd
 }
 
@@ -81,7 +85,7 @@ func (e *env) identitySignCommand() *cobra.Command {
 				return err
 			}
 			enrolment, err := json.MarshalIndent(sdk.Enrolment{
-				V: 1, Origin: d.Origin(), Log: d.VKey(), CA: string(d.CA()), Certificate: string(signed), Gateway: d.Config().Listen,
+				V: 1, Origin: d.Origin(), Log: d.VKey(), CA: string(d.CA()), Certificate: string(signed), Gateway: reachable(d.Config()),
 			}, "", "  ")
 			if err != nil {
 				return text.E("identity.sign.write", out, err)
@@ -105,12 +109,32 @@ func (e *env) identitySignCommand() *cobra.Command {
 	return cmd
 }
 
+// reachable is where the enterprises of a domain find its gateway, as far as
+// its configuration tells: an address that is listened on everywhere is reached
+// by the first name of the certificate, and a free port is not known before.
+func reachable(c *enclave.Config) string {
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil || port == "0" {
+		return ""
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		if len(c.Hosts) == 0 {
+			return ""
+		}
+		host = c.Hosts[0]
+	}
+	return net.JoinHostPort(host, port)
+}
+
 func (e *env) approveCommand() *cobra.Command {
 	var identity string
 	cmd := &cobra.Command{
 		Use: "approve FILE --identity DIR", Short: text.T("approve.short"), Long: text.T("approve.long"), Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			b, err := readFile(args[0], 1<<20)
+			if identity == "" {
+				return usage(text.E("error.no-identity"))
+			}
+			b, err := readFile(args[0], vocabulary.MaxFile)
 			if err != nil {
 				return err
 			}
@@ -144,6 +168,5 @@ func (e *env) approveCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&identity, "identity", e.getenv("YINGBI_IDENTITY"), text.T("flag.identity"))
-	_ = cmd.MarkFlagRequired("identity")
 	return cmd
 }

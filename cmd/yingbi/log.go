@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +17,14 @@ import (
 	"github.com/yingbi/yingbi/enclave/state"
 	"github.com/yingbi/yingbi/policy/fees"
 	"github.com/yingbi/yingbi/policy/ledger"
+	"github.com/yingbi/yingbi/policy/vocabulary"
 )
+
+// logKinds are the kinds that --kind takes: those that a log can hold today.
+var logKinds = []ledger.Kind{
+	ledger.KindManifest, ledger.KindImport, ledger.KindReview, ledger.KindPublish, ledger.KindCall, ledger.KindExemption,
+	ledger.KindDenied, ledger.KindAccess, ledger.KindKey, ledger.KindStop,
+}
 
 // logFlags choose entries and how they are shown.
 type logFlags struct {
@@ -35,6 +43,9 @@ func (e *env) logCommand() *cobra.Command {
 			filter, err := f.filter()
 			if err != nil {
 				return err
+			}
+			if f.export != "" && (f.enterprise+f.product+f.kind+f.since+f.until != "" || f.json) {
+				return usage(text.E("log.export-whole"))
 			}
 			d, err := e.open(cmd.Context(), &f.domain)
 			if err != nil {
@@ -61,14 +72,17 @@ func (e *env) logCommand() *cobra.Command {
 func (f *logFlags) filter() (state.Filter, error) {
 	filter := state.Filter{Enterprise: f.enterprise, Product: f.product}
 	if f.kind != "" {
+		if !slices.Contains(logKinds, ledger.Kind(f.kind)) {
+			return filter, usage(text.E("log.bad-kind", f.kind, logKinds))
+		}
 		filter.Kinds = []ledger.Kind{ledger.Kind(f.kind)}
 	}
 	var err error
 	if filter.From, err = parseTime(f.since); err != nil {
-		return filter, usage(text.E("log.bad-time", "since", err))
+		return filter, usage(text.E("log.bad-time", "since", f.since))
 	}
 	if filter.To, err = parseTime(f.until); err != nil {
-		return filter, usage(text.E("log.bad-time", "until", err))
+		return filter, usage(text.E("log.bad-time", "until", f.until))
 	}
 	return filter, nil
 }
@@ -178,6 +192,9 @@ func (e *env) statementCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if enterprise == "" || month == "" {
 				return usage(text.E("statement.what"))
+			}
+			if err := vocabulary.CheckCreditCode(enterprise); err != nil {
+				return usage(text.E("statement.enterprise", err))
 			}
 			d, err := e.open(cmd.Context(), &f)
 			if err != nil {

@@ -3,7 +3,8 @@
 //
 // Output rules: results go to standard output, everything about them
 // (progress, hints, warnings, errors) to standard error. Exit status 0 is
-// success, 1 a failure or an audit's finding, 2 a wrong use of the command.
+// success, 1 a failure or an audit's finding, 2 a wrong use of the command or
+// an audit that could not be done.
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/yingbi/yingbi/cmd/internal/text"
@@ -40,6 +42,7 @@ type env struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // the first signal ends the work, a second one the process
 	e := &env{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		getenv: os.Getenv, clock: time.Now,
@@ -64,7 +67,8 @@ const (
 	exitUsage = 2
 )
 
-// usageError is a wrong use of a command: exit status 2.
+// usageError is a wrong use of a command: exit status 2. So is whatever goes
+// wrong before a command runs.
 type usageError struct{ err error }
 
 func (u usageError) Error() string { return u.err.Error() }
@@ -72,28 +76,60 @@ func (u usageError) Unwrap() error { return u.err }
 
 func usage(err error) error { return usageError{err} }
 
+// unreadError is an audit that could not be done: it found nothing, and is not
+// clean either. Exit status 2.
+type unreadError struct{ err error }
+
+func (u unreadError) Error() string { return u.err.Error() }
+func (u unreadError) Unwrap() error { return u.err }
+
 // errFinding ends a command that has already said what it found: exit status 1.
 var errFinding = errors.New("finding")
 
 // run runs one command line and returns its exit code.
 func (e *env) run(ctx context.Context, args []string) int {
 	root := e.root()
+	running := whenRunning(root)
 	root.SetArgs(args)
 	root.SetIn(e.stdin)
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)
 	err := root.ExecuteContext(ctx)
-	var wrong usageError
-	switch {
-	case err == nil:
+	if err == nil {
 		return exitOK
-	case errors.Is(err, errFinding):
+	}
+	if errors.Is(err, errFinding) {
 		return exitError
-	case errors.As(err, &wrong):
-		fmt.Fprintln(e.stderr, text.T("error.prefix", err))
-		fmt.Fprintln(e.stderr, text.T("error.usage-hint"))
+	}
+	e.note(text.T("error.prefix", err))
+	var wrong usageError
+	var unread unreadError
+	switch {
+	case errors.As(err, &wrong), !*running:
+		e.note(text.T("error.usage-hint"))
+		return exitUsage
+	case errors.As(err, &unread):
 		return exitUsage
 	}
-	fmt.Fprintln(e.stderr, text.T("error.prefix", err))
 	return exitError
+}
+
+// whenRunning says, once the command line is run, whether it got as far as a
+// command: until then only its words can be wrong.
+func whenRunning(cmd *cobra.Command) *bool {
+	running := new(bool)
+	var wrap func(*cobra.Command)
+	wrap = func(cmd *cobra.Command) {
+		if run := cmd.RunE; run != nil {
+			cmd.RunE = func(cmd *cobra.Command, args []string) error {
+				*running = true
+				return run(cmd, args)
+			}
+		}
+		for _, c := range cmd.Commands() {
+			wrap(c)
+		}
+	}
+	wrap(cmd)
+	return running
 }

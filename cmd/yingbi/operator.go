@@ -231,6 +231,11 @@ func readApprovals(path string) ([]vocabulary.Approval, error) {
 	return approvals, nil
 }
 
+// stopReasons are the codes that an operator may enter in the log for good.
+var stopReasons = []ledger.Reason{
+	ledger.ReasonOperatorDecision, ledger.ReasonRiskFound, ledger.ReasonEndOfService, ledger.ReasonBreachOfContract, ledger.ReasonRemedied,
+}
+
 // stopFlags are shared by the verbs that stop things or let them go on.
 type stopFlags struct {
 	domainFlags
@@ -260,6 +265,9 @@ func (e *env) stopCommand(use, short string, reason ledger.Reason, verb stopVerb
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !slices.Contains(stopReasons, ledger.Reason(f.reason)) {
+				return usage(text.E("stop.reason", f.reason, stopReasons))
+			}
 			d, err := e.open(cmd.Context(), &f.domainFlags)
 			if err != nil {
 				return err

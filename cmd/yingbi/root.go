@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	ptext "github.com/jedib0t/go-pretty/v6/text"
@@ -33,7 +34,6 @@ func (e *env) root() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddGroup(
 		&cobra.Group{ID: "start", Title: text.T("group.start")},
 		&cobra.Group{ID: "operator", Title: text.T("group.operator")},
@@ -51,22 +51,22 @@ func (e *env) root() *cobra.Command {
 		e.suspendCommand(), e.resumeCommand(), e.withdrawCommand(), e.revokeCommand(), e.serveCommand())
 	add("enterprise", e.productsCommand(), e.quoteCommand(), e.verifyCommand(), e.receiptCommand())
 	add("auditor", e.logCommand(), e.auditCommand(), e.statementCommand())
-	usageArgs(root)
+	explainArgs(root)
 	return root
 }
 
-// usageArgs makes wrong arguments a wrong use, for every command.
-func usageArgs(cmd *cobra.Command) {
+// explainArgs adds to a complaint about arguments how the command is used.
+func explainArgs(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
-				return usageError{text.E("error.arguments", cmd.CommandPath(), err, cmd.UseLine())}
+				return text.E("error.arguments", err, cmd.UseLine())
 			}
 			return nil
 		}
 	}
 	for _, c := range cmd.Commands() {
-		usageArgs(c)
+		explainArgs(c)
 	}
 }
 
@@ -93,9 +93,11 @@ func (f *domainFlags) bindUnlock(cmd *cobra.Command, e *env) {
 const maxPassphrase = 1024
 
 // unlock finds the one source of the keyring's secret: a machine key, a file,
-// the environment, a prompt. New asks twice.
+// the environment, a prompt. What a flag names goes before what the environment
+// does. New asks twice.
 func (f *domainFlags) unlock(e *env, isNew bool) (keyring.Unlock, error) {
-	if f.machineKey != "" {
+	file := f.passphraseFile != "" && f.passphraseFile != e.getenv("YINGBI_PASSPHRASE_FILE")
+	if f.machineKey != "" && !file {
 		return keyring.MachineKey(f.machineKey), nil
 	}
 	pass, err := f.passphrase(e, isNew)
@@ -118,7 +120,11 @@ func (f *domainFlags) passphrase(e *env, isNew bool) ([]byte, error) {
 		}
 		defer file.Close()
 		b, err := io.ReadAll(io.LimitReader(file, maxPassphrase+1))
-		if err != nil || len(b) > maxPassphrase {
+		if err != nil {
+			clear(b)
+			return nil, text.E("passphrase.file", err)
+		}
+		if len(b) > maxPassphrase {
 			clear(b)
 			return nil, text.E("passphrase.file-size", f.passphraseFile, maxPassphrase)
 		}
@@ -134,11 +140,13 @@ func (f *domainFlags) passphrase(e *env, isNew bool) ([]byte, error) {
 	}
 	if isNew {
 		again, err := e.prompt(text.T("passphrase.prompt-again"))
+		defer clear(again)
 		if err != nil {
+			clear(pass)
 			return nil, text.E("passphrase.read", err)
 		}
-		defer clear(again)
 		if !bytes.Equal(pass, again) {
+			clear(pass)
 			return nil, text.E("passphrase.differs")
 		}
 	}
@@ -155,7 +163,7 @@ func (e *env) table(out io.Writer, header table.Row, rows []table.Row) {
 	w.AppendHeader(header)
 	w.AppendRows(rows)
 	for line := range strings.Lines(w.Render()) {
-		fmt.Fprintln(out, strings.TrimRight(line, " \n"))
+		fmt.Fprintln(out, printable(strings.TrimRight(line, " \n")))
 	}
 }
 
@@ -195,10 +203,21 @@ func (p *progress) finish() {
 }
 
 // note writes a sentence about the work, not its result.
-func (e *env) note(s string) { fmt.Fprintln(e.stderr, s) }
+func (e *env) note(s string) { fmt.Fprintln(e.stderr, printable(s)) }
 
 // say writes a line of the result.
-func (e *env) say(s string) { fmt.Fprintln(e.stdout, s) }
+func (e *env) say(s string) { fmt.Fprintln(e.stdout, printable(s)) }
+
+// printable takes out of a text what would drive a terminal: parts of it come
+// from gateways, manifests and sheets.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+}
 
 // printJSON writes a result for programs.
 func (e *env) printJSON(v any) error {

@@ -2,13 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
-	"io"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
@@ -36,6 +30,9 @@ func (e *env) verifyCommand() *cobra.Command {
 			if f.product == "" || f.purpose == "" {
 				return usage(text.E("verify.what"))
 			}
+			if err := checkPurpose(f.purpose); err != nil {
+				return err
+			}
 			c, err := f.client.dial(e)
 			if err != nil {
 				return err
@@ -53,6 +50,8 @@ func (e *env) verifyCommand() *cobra.Command {
 	return cmd
 }
 
+// verify asks about a sheet. Whatever can be found wrong with the sheet or the
+// place of the answers is found before anything is sent.
 func (e *env) verify(ctx context.Context, c *sdk.Client, f *verifyFlags) error {
 	product, err := c.Product(ctx, f.product)
 	if err != nil {
@@ -65,11 +64,22 @@ func (e *env) verify(ctx context.Context, c *sdk.Client, f *verifyFlags) error {
 	if err != nil {
 		return err
 	}
+	if n := sheet.repeated(); n > 0 {
+		e.note(text.T("verify.repeated", n))
+	}
+	if err := checkPlace(f.out); err != nil {
+		return err
+	}
+	delivered := false
+	deliver := func(r *sdk.Result) error {
+		delivered = true
+		return e.writeSheet(f.out, product, sheet, r)
+	}
 	bar := &progress{e: e}
-	options := []sdk.VerifyOption{sdk.WithGrant(f.grant), sdk.WithCostCentre(f.costCentre), sdk.WithProgress(func(p sdk.Progress) {
-		bar.set(text.T("verify.bar"), int64(p.SubjectsDone), int64(p.Subjects))
-	})}
-	result, err := c.Verify(ctx, f.product, vocabulary.Purpose(f.purpose), sheet.subjects, options...)
+	result, err := c.Verify(ctx, f.product, vocabulary.Purpose(f.purpose), sheet.subjects,
+		sdk.WithGrant(f.grant), sdk.WithCostCentre(f.costCentre),
+		sdk.WithProgress(func(p sdk.Progress) { bar.set(text.T("verify.bar"), int64(p.SubjectsDone), int64(p.Subjects)) }),
+		sdk.WithDelivery(deliver))
 	bar.finish()
 	var malformed *sdk.SubjectError
 	if errors.As(err, &malformed) {
@@ -78,11 +88,9 @@ func (e *env) verify(ctx context.Context, c *sdk.Client, f *verifyFlags) error {
 	if result == nil {
 		return err
 	}
-	if len(result.Entries) > 0 || err == nil {
+	if len(result.Entries) > 0 && !delivered {
 		// Paid answers are written even where a later job failed.
-		if werr := e.writeSheet(f.out, product, sheet, result); werr != nil {
-			return errors.Join(err, werr)
-		}
+		err = errors.Join(err, deliver(result))
 	}
 	if len(result.Entries) > 0 {
 		if serr := e.summarise(result); serr != nil {
@@ -96,131 +104,6 @@ func (e *env) verify(ctx context.Context, c *sdk.Client, f *verifyFlags) error {
 		e.explain(c, len(sheet.subjects))
 	}
 	return err
-}
-
-// sheet is the CSV that was read: all columns go through to the answers.
-type sheet struct {
-	header   []string
-	rows     [][]string
-	lines    []int // of each row, in the file
-	subjects []sdk.Subject
-}
-
-// maxSheet bounds what is read into memory.
-const maxSheet = 1 << 30
-
-// readSheet reads the identifiers: the product's columns must be there, others
-// are carried along and never leave the machine.
-func (e *env) readSheet(path string, product *sdk.Product) (*sheet, error) {
-	in := e.stdin
-	if path != "-" {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, text.E("verify.read", err)
-		}
-		defer f.Close()
-		in = f
-	}
-	r := csv.NewReader(io.LimitReader(in, maxSheet))
-	header, err := r.Read()
-	if err != nil {
-		return nil, text.E("verify.header", path, err)
-	}
-	header[0] = strings.TrimPrefix(header[0], "\ufeff")
-	s := &sheet{header: slices.Clone(header)}
-	fields := slices.Concat(product.Verify.Keys, product.Verify.Claims)
-	at := make([]int, len(fields))
-	for i, name := range fields {
-		if at[i] = slices.Index(header, name); at[i] < 0 {
-			return nil, text.E("verify.column", path, name, strings.Join(fields, ","), strings.Join(header, ","))
-		}
-	}
-	for {
-		row, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return nil, text.E("verify.csv", path, err)
-		}
-		line, _ := r.FieldPos(0)
-		subject := make(sdk.Subject, len(fields))
-		for i, name := range fields {
-			subject[name] = row[at[i]]
-		}
-		s.rows, s.lines, s.subjects = append(s.rows, row), append(s.lines, line), append(s.subjects, subject)
-	}
-	if len(s.rows) == 0 {
-		return nil, text.E("verify.empty", path)
-	}
-	return s, nil
-}
-
-const shownFaults = 10
-
-func (e *env) reportMalformed(s *sheet, malformed *sdk.SubjectError) error {
-	for i, f := range malformed.Faults {
-		if i == shownFaults {
-			e.note(text.T("verify.malformed-more", len(malformed.Faults)-shownFaults))
-			break
-		}
-		e.note(text.T("verify.malformed", s.lines[f.Index], f.Field, f.Err))
-	}
-	return text.E("verify.malformed-sum", len(malformed.Faults))
-}
-
-// writeSheet writes the rows with their answers, whole or not at all.
-func (e *env) writeSheet(path string, product *sdk.Product, s *sheet, result *sdk.Result) error {
-	var labels []string
-	for _, l := range product.Verify.Labels {
-		labels = append(labels, l.Column)
-	}
-	write := func(out io.Writer) error {
-		w := csv.NewWriter(out)
-		header := slices.Concat(s.header, []string{text.T("verify.answer-column")})
-		for _, l := range labels {
-			header = append(header, text.T("verify.label-column", l))
-		}
-		if err := w.Write(header); err != nil {
-			return err
-		}
-		for i, row := range s.rows {
-			a := result.Answers[i]
-			cells := slices.Concat(row, []string{answerText(a)})
-			for _, l := range labels {
-				cells = append(cells, a.Labels[l])
-			}
-			if err := w.Write(cells); err != nil {
-				return err
-			}
-		}
-		w.Flush()
-		return w.Error()
-	}
-	if path == "-" {
-		return write(e.stdout)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".answers-*")
-	if err != nil {
-		return text.E("verify.write", err)
-	}
-	defer os.Remove(f.Name())
-	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
-		return text.E("verify.write", err)
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return text.E("verify.write", err)
-	}
-	return nil
-}
-
-func answerText(a sdk.Answer) string {
-	switch {
-	case !a.Done:
-		return ""
-	case a.Found:
-		return text.T("verify.yes")
-	}
-	return text.T("verify.no")
 }
 
 // summarise says what was found and what it cost, from the receipts.
@@ -271,6 +154,8 @@ func explainMethod(method string) string {
 	switch method {
 	case "Products":
 		return text.T("explain.products")
+	case "Receipt":
+		return text.T("explain.receipt")
 	case "Checkpoint":
 		return text.T("explain.checkpoint")
 	case "PublicPart":
