@@ -127,6 +127,28 @@ func TestPrintable(t *testing.T) {
 	}
 }
 
+// A folder's manifests are read in the order of their names, whatever the
+// folder is called.
+func TestManifestsOfAFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a[b]*")
+	if err := os.MkdirAll(filepath.Join(dir, "folder.yaml"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := readManifests([]string{dir}); err == nil || !strings.Contains(err.Error(), "holds no *.yaml") {
+		t.Errorf("a folder without manifests: %v", err)
+	}
+	const list = "kind: NegativeList\nid: list-%s\ntitle: {en: List}\ncategories: [secrets]\n"
+	for _, name := range []string{"20", "10"} {
+		if err := os.WriteFile(filepath.Join(dir, name+".yaml"), []byte(strings.Replace(list, "%s", name, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	docs, _, err := readManifests([]string{dir})
+	if err != nil || len(docs) != 2 || docs[0].Doc.GetMeta().ID != "list-10" {
+		t.Errorf("read %v, %v", docs, err)
+	}
+}
+
 // An enrolment names a gateway that can be dialled, or none.
 func TestReachable(t *testing.T) {
 	for listen, want := range map[string]string{

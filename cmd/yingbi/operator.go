@@ -177,15 +177,19 @@ func readManifests(paths []string) ([]vocabulary.Parsed, []vocabulary.Approval, 
 			files = append(files, path)
 			continue
 		}
-		in, err := filepath.Glob(filepath.Join(path, "*.yaml"))
+		in, err := os.ReadDir(path) // in the order of their names
 		if err != nil {
 			return nil, nil, text.E("apply.read", err)
 		}
-		if len(in) == 0 {
+		before := len(files)
+		for _, f := range in {
+			if filepath.Ext(f.Name()) == ".yaml" && !f.IsDir() {
+				files = append(files, filepath.Join(path, f.Name()))
+			}
+		}
+		if len(files) == before {
 			return nil, nil, text.E("apply.no-manifests", path)
 		}
-		slices.Sort(in)
-		files = append(files, in...)
 	}
 	var docs []vocabulary.Parsed
 	var approvals []vocabulary.Approval

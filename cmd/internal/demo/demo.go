@@ -66,6 +66,7 @@ var ErrDeviates = errors.New("the demo deviates from its story")
 
 // Run tells the story.
 func Run(ctx context.Context, o Options) (err error) {
+	o.Out = &shared{w: o.Out}
 	s := &story{Options: o, began: o.Clock()}
 	fmt.Fprintln(s.Out, text.T("demo.first-line"))
 	if o.Keep != "" {
@@ -146,7 +147,7 @@ func (s *story) run(ctx context.Context, code int, line string) (result, error) 
 func (s *story) runWith(ctx context.Context, code int, line string, c Command) (result, error) {
 	fmt.Fprintf(s.Out, "\n  $ yingbi %s\n", line)
 	var out, errOut bytes.Buffer
-	var mu sync.Mutex // serve writes from its own goroutines
+	var mu sync.Mutex // a command's two streams end in one place
 	shown := &indented{w: s.Out, dir: s.dir, mu: &mu}
 	c.Args = s.args(line)
 	c.Stdout, c.Stderr = io.MultiWriter(&out, shown), io.MultiWriter(&errOut, shown)
@@ -203,6 +204,18 @@ func (s *story) closing() {
 	if s.Keep != "" {
 		fmt.Fprintln(s.Out, text.T("demo.kept", s.dir))
 	}
+}
+
+// shared lets the server, which runs beside the story, write where it is told.
+type shared struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *shared) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(p)
 }
 
 // indented sets a command's output off from the story, line by line, with file
