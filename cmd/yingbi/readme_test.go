@@ -7,8 +7,47 @@ import (
 	"testing"
 )
 
+// blocks returns the commands of the README's console blocks under a heading,
+// block by block.
+func blocks(t *testing.T, heading string) []string {
+	t.Helper()
+	b, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(b), "\n## "+heading)
+	if !ok {
+		t.Fatalf("the README has no %q: has its form changed?", heading)
+	}
+	section, _, _ := strings.Cut(rest, "\n## ")
+	var found []string
+	for _, block := range regexp.MustCompile("(?s)```console\n(.*?)```").FindAllStringSubmatch(section, -1) {
+		found = append(found, strings.TrimPrefix(strings.ReplaceAll(block[1], "\n$ ", "\n"), "$ "))
+	}
+	return found
+}
+
+// readme is the README's three times ten minutes as one shell script, by one
+// person who plays all parts: the operator's, the enterprise's but for making
+// its identity, the auditor's. Only the port is another.
+func readme(t *testing.T) string {
+	t.Helper()
+	enterprise := blocks(t, "Ten minutes as an enterprise")
+	operator := strings.Join(blocks(t, "Ten minutes as an operator"), "")
+	auditor := strings.Join(blocks(t, "Ten minutes as an auditor"), "")
+	served := strings.Replace(operator, "yingbi serve -d domain\n", `yingbi serve -d domain --listen 127.0.0.1:0 --address-file address & gateway=$!
+trap 'kill $gateway' EXIT
+until [ -s address ]; do kill -0 $gateway; sleep 0.1; done
+export YINGBI_GATEWAY=$(cat address)
+`, 1)
+	if len(enterprise) < 3 || served == operator || auditor == "" {
+		t.Fatal("the README's parts are not as they were: has its form changed?")
+	}
+	return served + "cp -r keys/northwind me\n" + strings.Join(enterprise[1:], "") + auditor
+}
+
 // Every command line that the README shows parses: the commands exist, and so
-// do their flags.
+// do their flags. TestScripts runs those of the three parts.
 func TestReadmeCommandsParse(t *testing.T) {
 	b, err := os.ReadFile("../../README.md")
 	if err != nil {
