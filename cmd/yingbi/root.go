@@ -182,7 +182,14 @@ func (p *progress) set(stage string, done, total int64) {
 	if !p.e.bars {
 		return
 	}
-	if p.bar == nil || p.stage != stage {
+	p.begin(stage, total)
+	_ = p.bar.Set64(done) // drawing may fail; the work goes on
+}
+
+// begin draws the bar of a stage where nothing is done yet, from when its rate
+// is counted.
+func (p *progress) begin(stage string, total int64) {
+	if p.e.bars && (p.bar == nil || p.stage != stage) {
 		p.finish()
 		p.stage = stage
 		p.bar = progressbar.NewOptions64(total,
@@ -191,8 +198,8 @@ func (p *progress) set(stage string, done, total int64) {
 			progressbar.OptionShowCount(), progressbar.OptionShowIts(),
 			progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(100*time.Millisecond),
 			progressbar.OptionSetWidth(28), progressbar.OptionClearOnFinish())
+		_ = p.bar.RenderBlank()
 	}
-	_ = p.bar.Set64(done) // drawing may fail; the work goes on
 }
 
 func (p *progress) finish() {

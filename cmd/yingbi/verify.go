@@ -76,6 +76,7 @@ func (e *env) verify(ctx context.Context, c *sdk.Client, f *verifyFlags) error {
 		return e.writeSheet(f.out, product, sheet, r)
 	}
 	bar := &progress{e: e}
+	bar.begin(text.T("verify.bar"), int64(len(sheet.subjects)))
 	result, err := c.Verify(ctx, f.product, vocabulary.Purpose(f.purpose), sheet.subjects,
 		sdk.WithGrant(f.grant), sdk.WithCostCentre(f.costCentre),
 		sdk.WithProgress(func(p sdk.Progress) { bar.set(text.T("verify.bar"), int64(p.SubjectsDone), int64(p.Subjects)) }),
