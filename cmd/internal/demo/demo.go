@@ -84,7 +84,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := s.writeSample(); err != nil {
 		return err
 	}
-	if err := s.tell(ctx); err != nil {
+	if err := s.tell(ctx); ctx.Err() != nil {
+		return text.E("demo.interrupted", ctx.Err()) // whatever the step under way made of it
+	} else if err != nil {
 		return err
 	}
 	s.closing()
