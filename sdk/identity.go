@@ -210,8 +210,12 @@ func (id *Identity) Approve(doc vocabulary.Parsed) vocabulary.Approval {
 	return vocabulary.Approve(doc, id.Subject.Role, id.signing)
 }
 
-// Zero forgets the keys. The identity cannot be used after it.
-func (id *Identity) Zero() { clear(id.signing) }
+// Zero forgets the keys. The identity cannot be used after it; a client dialled
+// before keeps its connection.
+func (id *Identity) Zero() {
+	clear(id.signing)
+	id.tls = tls.Certificate{}
+}
 
 // tlsConfig is TLS 1.3 with the operator's CA as the only root. Beyond the
 // host name, the peer must be the server of this log's domain.

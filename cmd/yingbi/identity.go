@@ -75,6 +75,14 @@ func (e *env) identitySignCommand() *cobra.Command {
 			if err != nil {
 				return text.E("identity.sign.request", args[0], err)
 			}
+			for _, path := range []string{out, manifest} {
+				if path == "" {
+					continue
+				}
+				if err := checkPlace(path); err != nil {
+					return err
+				}
+			}
 			d, err := e.open(cmd.Context(), &domain)
 			if err != nil {
 				return err

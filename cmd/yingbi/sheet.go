@@ -152,21 +152,21 @@ func faultText(err error, value string) string {
 	return err.Error()
 }
 
-// checkPlace finds out, before anything is paid, that answers can be written to
-// path.
+// checkPlace finds out, before anything is paid or logged, that a file can be
+// written to path.
 func checkPlace(path string) error {
 	if path == "-" {
 		return nil
 	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return text.E("verify.not-a-file", path)
+		return text.E("error.not-a-file", path)
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".answers-*")
 	if err != nil {
-		return text.E("verify.no-place", err)
+		return text.E("error.no-place", err)
 	}
 	if err := errors.Join(f.Close(), os.Remove(f.Name())); err != nil {
-		return text.E("verify.no-place", err)
+		return text.E("error.no-place", err)
 	}
 	return nil
 }
