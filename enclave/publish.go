@@ -106,7 +106,7 @@ func (d *Domain) prepare(s *world.Snapshot, product string, newEpoch bool) (*pub
 	p := &publication{
 		product: product, digest: revision.Digest, review: revision.Review,
 		resource: revision.Doc.Resource, version: version, imported: seq,
-		spec: release.Spec{Product: revision.Doc, Resource: resource.Doc, Epoch: 1, Version: 1},
+		spec: release.Spec{Product: revision.Doc, Document: revision.Digest, Resource: resource.Doc, Epoch: 1, Version: 1},
 	}
 	if last, ok := s.Version(product, 0, 0); ok {
 		p.spec.Epoch, p.spec.Version = last.Epoch+1, 1

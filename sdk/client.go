@@ -111,6 +111,8 @@ type Product struct {
 	UpdateCycle    string
 	Prices         []*pb.Price
 	Grants         []*pb.GrantUse // the caller's own
+
+	digest string // of its document
 }
 
 // Products lists what is published; with mine, only what this identity may use
@@ -132,7 +134,7 @@ func (c *Client) Products(ctx context.Context, mine bool) ([]Product, error) {
 		}
 		products = append(products, Product{
 			Product: product, Epoch: int(p.GetEpoch()), Version: int(p.GetVersion()), Records: p.GetRecords(),
-			ResourceTitle: p.GetResourceTitle(), Grade: p.GetGrade(), UpdateCycle: p.GetUpdateCycle(),
+			digest: ledger.Digest(p.GetDocument()), ResourceTitle: p.GetResourceTitle(), Grade: p.GetGrade(), UpdateCycle: p.GetUpdateCycle(),
 			Prices: p.GetPrices(), Grants: p.GetGrants(),
 		})
 	}

@@ -414,6 +414,11 @@ func TestVerifyTrustsNothingThatDoesNotVerify(t *testing.T) {
 		}},
 		{"the receipt's salt", "Evaluate", func(r any) { flip(r.(*pb.EvaluateResponse).Receipt.Salt, 0) }},
 		{"no receipt", "Evaluate", func(r any) { r.(*pb.EvaluateResponse).Receipt = nil }},
+		{"the product's batch", "Products", func(r any) {
+			for _, p := range r.(*pb.ProductsResponse).Products {
+				p.Document = []byte(strings.Replace(string(p.Document), `"keys":["account"]`, `"keys":["account"],"maxBatch":1`, 1))
+			}
+		}},
 		{"the checkpoint", "Checkpoint", func(r any) { flip(r.(*pb.CheckpointResponse).Checkpoint, 30) }},
 		{"the descriptor", "Checkpoint", func(r any) {
 			p := r.(*pb.CheckpointResponse).Published

@@ -125,16 +125,11 @@ func (c *Client) Verify(ctx context.Context, product string, purpose vocabulary.
 	for _, o := range options {
 		o(v)
 	}
-	p, err := c.Product(ctx, product)
+	p, live, err := c.liveTable(ctx, product)
 	if err != nil {
 		return nil, fmt.Errorf("verify: %w", err)
 	}
-	if p.Verify == nil {
-		return nil, fmt.Errorf("verify: %s is a product of kind %s, not verify", product, p.Type)
-	}
-	if v.live, err = c.descriptor(ctx, product, 0, 0); err != nil {
-		return nil, fmt.Errorf("verify: %w", err)
-	}
+	v.live = live
 	if v.inputs, err = encodeSubjects(v.live.Encoding, subjects); err != nil {
 		return nil, err
 	}
@@ -143,6 +138,32 @@ func (c *Client) Verify(ctx context.Context, product string, purpose vocabulary.
 	v.header.Enterprise, v.header.Product, v.header.Purpose = c.id.Subject.ID, product, string(purpose)
 	v.header.Origin = c.origin
 	return v.result, v.run(ctx)
+}
+
+// liveTable returns a product and its live table. The document is the one that
+// the table's descriptor names, and so in the log: a gateway cannot tell one
+// client another batch or another meaning than the rest.
+func (c *Client) liveTable(ctx context.Context, product string) (*Product, *published, error) {
+	for again := false; ; again = true {
+		p, err := c.Product(ctx, product)
+		if err != nil {
+			return nil, nil, err
+		}
+		if p.Verify == nil {
+			return nil, nil, fmt.Errorf("%s is a product of kind %s, not verify", product, p.Type)
+		}
+		live, err := c.descriptor(ctx, product, 0, 0)
+		if err != nil {
+			return nil, nil, err
+		}
+		if p.digest == live.Document {
+			return p, live, nil
+		}
+		// It may have been published anew between the two calls; not twice.
+		if again {
+			return nil, nil, fmt.Errorf("product %s: %w: its document is not the one that was published", product, ErrUntrusted)
+		}
+	}
 }
 
 // CheckSubjects tells which subjects cannot be asked about, before anything is

@@ -25,6 +25,7 @@ import (
 type Descriptor struct {
 	V          int      `json:"v"`                // DescriptorVersion
 	Product    string   `json:"product"`          //
+	Document   string   `json:"document"`         // digest of the reviewed product document
 	Answer     string   `json:"answer"`           // exists, equals, label
 	Epoch      int      `json:"epoch"`            // from 1; one OPRF key, one meaning
 	Version    int      `json:"version"`          // from 1 within the epoch
@@ -145,6 +146,7 @@ func DecodeDescriptor(b []byte) (*Descriptor, error) {
 var (
 	productPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,62}$`)
 	columnPattern  = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
+	digestPattern  = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 	namePattern    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$`)
 )
 
@@ -160,6 +162,8 @@ func (d *Descriptor) Validate() error {
 		return fail("v", d.V, fmt.Sprint(DescriptorVersion))
 	case !productPattern.MatchString(d.Product):
 		return fail("product", fmt.Sprintf("%.64q", d.Product), "a product id")
+	case !digestPattern.MatchString(d.Document):
+		return fail("document", fmt.Sprintf("%.80q", d.Document), "sha256: and 64 hexadecimal digits")
 	case d.Epoch < 1 || d.Epoch > maxOrdinal:
 		return fail("epoch", d.Epoch, "1 or more")
 	case d.Version < 1 || d.Version > maxOrdinal:

@@ -21,7 +21,7 @@ func sampleDescriptor(t testing.TB) *Descriptor {
 		t.Fatal(err)
 	}
 	d := &Descriptor{
-		V: DescriptorVersion, Product: "licence-sector", Answer: AnswerLabel, Epoch: 2, Version: 3, Population: 1_000_000,
+		V: DescriptorVersion, Product: "licence-sector", Document: "sha256:" + strings.Repeat("0f", 32), Answer: AnswerLabel, Epoch: 2, Version: 3, Population: 1_000_000,
 		Encoding: Encoding{Rule: oprf.RuleText, Unicode: "15.0.0", Domain: "licence-sector/label", Fields: []string{"account"}},
 		OPRF:     OPRFKey{Suite: SuiteRistretto255},
 		Labels:   []string{"sector"}, LabelBytes: 32, Slots: 153, Salt: Hex32{1},

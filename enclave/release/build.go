@@ -318,7 +318,7 @@ func (b *builder) write(ctx context.Context, starts, order []uint32) error {
 func (b *builder) describe(key oprf.PublicKey, public lookup.Public) {
 	r := b.rule
 	b.descriptor = &lookup.Descriptor{
-		V: lookup.DescriptorVersion, Product: r.spec.Product.ID, Answer: r.verify.Answer,
+		V: lookup.DescriptorVersion, Product: r.spec.Product.ID, Document: r.spec.Document, Answer: r.verify.Answer,
 		Epoch: r.spec.Epoch, Version: r.spec.Version, Population: b.records,
 		Encoding: lookup.Encoding{Rule: r.verify.Normalise, Unicode: r.unicode, Domain: r.domain, Fields: r.columns[:r.keys+r.claims]},
 		OPRF:     lookup.OPRFKey{Suite: lookup.SuiteRistretto255, Key: lookup.Hex32(key)},

@@ -92,7 +92,7 @@ func (b *bench) seal(rows string) *sealed.Table {
 }
 
 func (b *bench) spec(p *vocabulary.Product, epoch, version int, previous *lookup.Descriptor) release.Spec {
-	return release.Spec{Product: p, Resource: resource(), Epoch: epoch, Version: version, Previous: previous}
+	return release.Spec{Product: p, Document: "sha256:" + strings.Repeat("0f", 32), Resource: resource(), Epoch: epoch, Version: version, Previous: previous}
 }
 
 func (b *bench) build(table *sealed.Table, spec release.Spec) (*lookup.Descriptor, string, error) {

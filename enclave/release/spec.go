@@ -13,6 +13,7 @@ import (
 // Spec is what a masked table is made for.
 type Spec struct {
 	Product  *vocabulary.Product // as reviewed
+	Document string              // digest of its canonical document
 	Resource *vocabulary.Resource
 	Epoch    int
 	Version  int
