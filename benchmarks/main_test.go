@@ -38,13 +38,13 @@ func TestSuitesName(t *testing.T) {
 func TestSheetPrints(t *testing.T) {
 	s := &sheet{stamp: Figure{Machine: "m", Go: "go", Date: "2026-11-24", Commit: "c"}}
 	s.add("compute/lookup: Read-2", "cpu-GB/s", "go test", 9, 10, 8)
-	s.add("compute/lookup: Pass/portable-2", "cpu-GB/s", "go test", 3, 4.5, 5)
+	s.add("compute/lookup: Pass/portable/1-2", "cpu-GB/s", "go test", 3, 4.5, 5)
 	if f := s.figures[0]; f.Median != 9 || f.Min != 8 || f.Max != 10 || f.Runs != 3 {
 		t.Errorf("figure %+v", f)
 	}
 	var out bytes.Buffer
 	s.print(&out)
-	for _, want := range []string{"m, go, 2026-11-24, commit c", "Pass/portable-2", "of the same run: 0.50"} {
+	for _, want := range []string{"m, go, 2026-11-24, commit c", "Pass/portable/1-2", "of the same run: 0.50"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("printed %q, want %q in it", out.String(), want)
 		}
