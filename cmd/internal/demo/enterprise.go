@@ -121,7 +121,7 @@ func (s *story) refusals(ctx context.Context) error {
 	if err := expect(strings.Contains(r.errOut, "PURPOSE_"), "a purpose that nobody granted was refused for another reason"); err != nil {
 		return err
 	}
-	// 250 identifiers a day: the first 100 are used, 100 more fit, a third 100 do not.
+	// 250 identifiers a month: the first 100 are used, 100 more fit, a third 100 do not.
 	for i, code := range []int{0, 1} {
 		name := fmt.Sprintf("more-%d.csv", i+1)
 		if err := s.writeSheet(name, s.questions(30*(i+1), batch)); err != nil {
