@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/yingbi/yingbi/enclave/sealed"
+	"github.com/yingbi/yingbi/enclave/state"
 	"github.com/yingbi/yingbi/policy/admission"
 	"github.com/yingbi/yingbi/policy/ledger"
 	"github.com/yingbi/yingbi/policy/vocabulary"
@@ -61,7 +62,7 @@ func (d *Domain) Import(ctx context.Context, resource, path string, progress Pro
 	}
 	seq, err := d.logImport(ctx, entry, held)
 	if err != nil {
-		return &Imported{Report: report}, errors.Join(err, removeUnlogged(file))
+		return &Imported{Report: report}, errors.Join(err, removeRefused(file, err))
 	}
 	return &Imported{Seq: seq, Report: report, Entry: entry}, nil
 }
@@ -96,6 +97,16 @@ func (d *Domain) logImport(ctx context.Context, entry *ledger.Import, held vocab
 		return 0, err
 	}
 	return seqs[0], nil
+}
+
+// removeRefused removes a file whose entry was refused. Where it is not known
+// whether the entry was logged, the file stays: an entry must have its file,
+// and one that nobody names is removed by the next verb.
+func removeRefused(path string, refusal error) error {
+	if errors.Is(refusal, state.ErrUnconfirmed) {
+		return nil
+	}
+	return removeUnlogged(path)
 }
 
 // removeUnlogged removes a file that no entry names: what an interrupted verb

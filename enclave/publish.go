@@ -152,7 +152,7 @@ func (d *Domain) publish(ctx context.Context, p *publication, table *sealed.Tabl
 	}
 	seqs, err := d.change(ctx, func(w *admission.World) ([]ledger.Entry, error) { return p.entries(w, descriptor) })
 	if err != nil {
-		return &Published{Plan: plan, Seq: -1}, errors.Join(fmt.Errorf("publishing %s: %w", p.product, err), removeUnlogged(path))
+		return &Published{Plan: plan, Seq: -1}, errors.Join(fmt.Errorf("publishing %s: %w", p.product, err), removeRefused(path, err))
 	}
 	return &Published{Plan: plan, Descriptor: descriptor, Seq: seqs[len(seqs)-1]}, nil
 }
