@@ -68,43 +68,49 @@ func (t Tariff) over(at time.Time) bool {
 	return !t.Until.IsZero() && !at.Before(t.Until.In(CST).AddDate(0, 0, 1))
 }
 
-// ends tells whether t ends for good when next, which binds later, does: an open
-// tariff lasts until any other of its product binds, and a new version takes the
-// place of an old one.
-func (t Tariff) ends(next Tariff) bool {
-	return next.after(t) && (t.Until.IsZero() || next.ID == t.ID)
-}
-
 // InForce is the tariff that prices a product at a time: of those that bind by
 // then, whose last day is not past and that no later one ended, the newest to
-// bind, and of two that bind at once the one with the higher sequence.
+// bind, and of two that bind at once the one with the higher sequence. An open
+// tariff ends for good when any later one of its product binds, one with a last
+// day when a new version of itself does.
 func InForce(ts []Tariff, product string, at time.Time) (Tariff, bool) {
-	var bound []Tariff
-	for _, t := range ts {
-		if t.Product == product && !at.Before(t.Binds()) {
-			bound = append(bound, t)
-		}
+	newest, ok := newestBound(ts, product, at)
+	if !ok || !newest.over(at) {
+		return newest, ok // nothing is later, so nothing ended it
 	}
 	var best Tariff
 	found := false
-	for _, t := range bound {
-		if t.over(at) || anyEnds(bound, t) {
-			continue
-		}
-		if !found || t.after(best) {
+	for _, t := range newestVersions(ts, product, at) {
+		if !t.Until.IsZero() && !t.over(at) && (!found || t.after(best)) {
 			best, found = t, true
 		}
 	}
 	return best, found
 }
 
-func anyEnds(bound []Tariff, t Tariff) bool {
-	for _, next := range bound {
-		if t.ends(next) {
-			return true
+// newestBound is the last of a product's tariffs to bind by a time.
+func newestBound(ts []Tariff, product string, at time.Time) (newest Tariff, found bool) {
+	for _, t := range ts {
+		if t.Product == product && !at.Before(t.Binds()) && (!found || t.after(newest)) {
+			newest, found = t, true
 		}
 	}
-	return false
+	return newest, found
+}
+
+// newestVersions are the last version of each of a product's tariffs to bind by
+// a time.
+func newestVersions(ts []Tariff, product string, at time.Time) map[string]Tariff {
+	newest := map[string]Tariff{}
+	for _, t := range ts {
+		if t.Product != product || at.Before(t.Binds()) {
+			continue
+		}
+		if old, ok := newest[t.ID]; !ok || t.after(old) {
+			newest[t.ID] = t
+		}
+	}
+	return newest
 }
 
 // BasisError is a basis that this version does not price.

@@ -2,11 +2,13 @@ package fees
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/yingbi/yingbi/policy/ledger"
 )
@@ -189,6 +191,65 @@ func TestInForce(t *testing.T) {
 					t.Errorf("%s: at %s %s, want %s", test.name, a.at, text, a.want)
 				}
 			}
+		}
+	}
+}
+
+// naive is InForce as its sentence says it, every tariff against every other.
+func naive(ts []Tariff, product string, at time.Time) (best Tariff, found bool) {
+	var bound []Tariff
+	for _, t := range ts {
+		if t.Product == product && !at.Before(t.Binds()) {
+			bound = append(bound, t)
+		}
+	}
+	for _, t := range bound {
+		ended := slices.ContainsFunc(bound, func(next Tariff) bool {
+			return next.after(t) && (t.Until.IsZero() || next.ID == t.ID)
+		})
+		if !ended && !t.over(at) && (!found || t.after(best)) {
+			best, found = t, true
+		}
+	}
+	return best, found
+}
+
+func TestInForceIsWhatItsSentenceSays(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		first := time.Date(2026, 11, 1, 0, 0, 0, 0, CST)
+		days := func(most int, name string) time.Time {
+			return first.AddDate(0, 0, rapid.IntRange(0, most).Draw(t, name))
+		}
+		var ts []Tariff
+		for seq := range rapid.IntRange(0, 8).Draw(t, "tariffs") {
+			next := Tariff{ID: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "id"), Seq: int64(seq), Basis: PerCall,
+				Product: rapid.SampledFrom([]string{"p", "p", "p", "q"}).Draw(t, "product"),
+				From:    days(6, "from"), BoundAt: days(6, "bound")}
+			if rapid.Bool().Draw(t, "closed") {
+				next.Until = next.From.AddDate(0, 0, rapid.IntRange(0, 4).Draw(t, "length"))
+			}
+			ts = append(ts, next)
+		}
+		at := days(12, "at").Add(-time.Duration(rapid.IntRange(0, 1).Draw(t, "before midnight")))
+		got, ok := InForce(ts, "p", at)
+		want, wanted := naive(ts, "p", at)
+		if ok != wanted || got.Seq != want.Seq {
+			t.Fatalf("at %s %s@%d (%v), expected %s@%d (%v)", at, got.ID, got.Seq, ok, want.ID, want.Seq, wanted)
+		}
+	})
+}
+
+// Every call is priced by it: a product whose price changed a thousand times
+// costs no more than one pass over them.
+func BenchmarkInForce(b *testing.B) {
+	first := time.Date(2026, 1, 1, 0, 0, 0, 0, CST)
+	var ts []Tariff
+	for i := range 1000 {
+		ts = append(ts, Tariff{ID: "a", Seq: int64(i), Product: "p", Basis: PerCall, From: first, BoundAt: first.Add(time.Duration(i) * time.Hour)})
+	}
+	for b.Loop() {
+		if t, ok := InForce(ts, "p", first.AddDate(1, 0, 0)); !ok || t.Seq != 999 {
+			b.Fatal(t.Seq, ok)
 		}
 	}
 }
