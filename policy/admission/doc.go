@@ -13,8 +13,9 @@
 //     authority; nothing later changes them;
 //   - a manifest is canonical, has the digest and the version that it states,
 //     is signed by the operator ([SignManifest]), carries the authoriser's
-//     signature where its kind demands one, and means something beside what is
-//     in force (references, ceilings, the authorisation's scope);
+//     signature where its kind demands one, which counts once, so that an old
+//     ceiling does not come back, and means something beside what is in force
+//     (references, ceilings, the authorisation's scope);
 //   - a review is by an enrolled reviewer whose key is no author's, over the
 //     product document as it stands ([SignReview]);
 //   - a publication follows a review of the same document, and its epoch and

@@ -345,7 +345,10 @@ func (w *World) stop(b *ledger.Stop) (faults, func()) {
 		return f, func() { w.revoked[s] = true }
 	case s.kind == KindOperatorPolicy && b.Action == "withdraw":
 		f.unless(w.policies[b.ID] != nil, b, "a policy in force")
-		return f, func() { delete(w.policies, b.ID) }
+		return f, func() {
+			delete(w.policies, b.ID)
+			w.documents[s] = document{version: w.documents[s].version} // the same text may come back
+		}
 	}
 	f.add(ClassStop, b.Action+" of "+s.String(), "an action that the kind admits", b.Action)
 	return f, nil

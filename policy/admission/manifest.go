@@ -38,6 +38,9 @@ func (w *World) manifest(e *ledger.Entry, m *ledger.Manifest) (faults, func()) {
 		}
 		apply()
 		w.documents[s] = document{bytes: m.Document, digest: m.Digest, version: m.Version}
+		if vocabulary.RequiredApproval(vocabulary.Kind(m.Kind)) != "" {
+			w.spent[m.Digest] = true
+		}
 	}
 }
 
@@ -68,8 +71,11 @@ func (w *World) signed(f *faults, s subject, m *ledger.Manifest) (author string)
 	if author == "" {
 		f.add(ClassSignature, s.String(), "the operator's signature", "none")
 	}
-	if !approved {
+	switch {
+	case !approved:
 		f.add(ClassApproval, s.String(), "the signature of "+string(required), "none")
+	case required != "" && w.spent[m.Digest]: // an operator could undo what the body decided since
+		f.add(ClassApproval, s.String(), "an approval of the "+string(required)+" that was not used before: what comes back is another document, signed anew", "the one of an earlier version")
 	}
 	return author
 }

@@ -36,6 +36,7 @@ type World struct {
 	versions map[string]int // resource → newest import's version
 	reviews  map[int64]reviewed
 
+	spent   map[string]bool  // digests of documents whose approval has been used
 	halted  map[subject]bool // suspended or stopped: enterprises, authorisations
 	revoked map[subject]bool // for good: grants, authorisations
 }
@@ -45,7 +46,8 @@ type subject struct{ kind, id string }
 
 func (s subject) String() string { return s.kind + " " + s.id }
 
-// document is a manifest's newest version as logged.
+// document is a manifest's newest version as logged; without bytes, where that
+// is withdrawn or was none.
 type document struct {
 	bytes   json.RawMessage
 	digest  string
@@ -93,6 +95,7 @@ func NewWorld() *World {
 		imports:    map[int64]imported{},
 		versions:   map[string]int{},
 		reviews:    map[int64]reviewed{},
+		spent:      map[string]bool{},
 		halted:     map[subject]bool{},
 		revoked:    map[subject]bool{},
 	}
@@ -114,6 +117,7 @@ func (w *World) Clone() *World {
 	c.imports = maps.Clone(w.imports)
 	c.versions = maps.Clone(w.versions)
 	c.reviews = maps.Clone(w.reviews)
+	c.spent = maps.Clone(w.spent)
 	c.halted = maps.Clone(w.halted)
 	c.revoked = maps.Clone(w.revoked)
 	return &c
@@ -169,10 +173,11 @@ func (w *World) SigningKey(enterprise string) (ed25519.PublicKey, bool) {
 }
 
 // Document returns the logged bytes and the digest of a manifest's newest
-// version, of any kind, operator policies included.
+// version, of any kind, operator policies included. A policy that was withdrawn
+// is not ok, but goes on being numbered.
 func (w *World) Document(kind, id string) (doc json.RawMessage, digest string, version int, ok bool) {
-	d, ok := w.documents[subject{kind, id}]
-	return d.bytes, d.digest, d.version, ok
+	d := w.documents[subject{kind, id}]
+	return d.bytes, d.digest, d.version, d.bytes != nil
 }
 
 // OperatorPolicies are the ids of the operator's own policies in force, sorted.

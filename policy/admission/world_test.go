@@ -129,6 +129,10 @@ func TestFoldRefuses(t *testing.T) {
 		{"policy of another id", admission.ClassDocument, "the id of the document", func(l *logtest.Log) ledger.Entry {
 			return l.ManifestOf(admission.KindOperatorPolicy, "q", []byte(`{"cedar":"forbid (principal, action, resource);","id":"p","title":{"en":"p"}}`))
 		}},
+		{"approval of an earlier version again", admission.ClassApproval, "not used before", func(l *logtest.Log) ledger.Entry {
+			l.Apply(logtest.Ceiling("0.1550"))
+			return l.Manifest(logtest.Ceiling("0.1600")) // what the sample began with, byte for byte
+		}},
 		{"approval of an unknown document", admission.ClassApproval, "a document in force", approve("authoriser", "authoriser", "other")},
 		{"approval by another key", admission.ClassApproval, "the pinned key", approve("operator", "authoriser", "")},
 		{"approval by another role", admission.ClassApproval, "authoriser or authority", approve("operator", "operator", "")},
@@ -410,5 +414,21 @@ func TestIdentities(t *testing.T) {
 	}
 	if key, ok := l.World.SigningKey(logtest.Enterprise); !ok || ledger.FormatKey(key) != logtest.FormatPublic("enterprise") {
 		t.Error("the enterprise's signing key")
+	}
+}
+
+// What an operator took back it may bring back, in the same words.
+func TestPolicyComesBack(t *testing.T) {
+	const text = `forbid (principal, action, resource) when { context.units > 300 };`
+	l := logtest.New(t)
+	l.Policy("small", text)
+	before := l.Engine().Policies()
+	l.Stop("withdraw", admission.KindOperatorPolicy, "small")
+	if doc, digest, version, ok := l.World.Document(admission.KindOperatorPolicy, "small"); ok || doc != nil || digest != "" || version != 1 {
+		t.Errorf("a withdrawn policy is document %s %s, version %d, %v", doc, digest, version, ok)
+	}
+	l.Policy("small", text)
+	if _, _, version, ok := l.World.Document(admission.KindOperatorPolicy, "small"); !ok || version != 2 || l.Engine().Policies() != before {
+		t.Errorf("version %d, %v", version, ok)
 	}
 }
