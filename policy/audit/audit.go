@@ -69,13 +69,12 @@ type auditor struct {
 
 	world  *admission.World
 	engine *admission.Engine // of world; nil: it has changed
-	before *admission.Engine // the one before that
 	broken error             // why world cannot be compiled; said once
 
 	jobs     jobs
 	used     map[counter]int64
 	ceilings map[string]ceiling
-	unlisted map[string]bool    // enterprises already noted
+	unlisted map[signer]bool    // already told
 	cascades map[string]cascade // decisions that differ in the same way
 	receipts receipts
 }
@@ -91,7 +90,7 @@ func newAuditor(src Source, keys Keys, opts Options) *auditor {
 		world:    admission.NewWorld(),
 		jobs:     newJobs(),
 		used:     map[counter]int64{},
-		unlisted: map[string]bool{},
+		unlisted: map[signer]bool{},
 		cascades: map[string]cascade{},
 	}
 	if a.most <= 0 {
@@ -170,10 +169,7 @@ func (a *auditor) follow(e *ledger.Entry) {
 			a.genesis(e)
 		}
 	}
-	if a.engine != nil {
-		a.before, a.engine = a.engine, nil
-	}
-	a.broken = nil
+	a.engine, a.broken = nil, nil
 	clear(a.ceilings)
 }
 
@@ -233,6 +229,11 @@ func (a *auditor) finish() *Report {
 	if a.opts.SkipSignatures {
 		a.note("N03", "request signatures were not verified, as asked")
 	}
+	for _, kind := range []ledger.Kind{ledger.KindCorrection, ledger.KindClose, ledger.KindDispute, ledger.KindBudget} {
+		if n := a.report.Kinds[kind]; n > 0 {
+			a.note("N04", fmt.Sprintf("entries of kind %s were held to their form alone: %d", kind, n))
+		}
+	}
 	r := a.report
 	r.Entries, r.Size, r.Root, r.Checkpoints = a.tree.size, tree.N, tree.Hash, matching
 	r.Findings, r.Dropped, r.Receipts = a.sorted(), a.dropped, len(a.opts.Receipts)
@@ -242,12 +243,23 @@ func (a *auditor) finish() *Report {
 // order follows the sequence numbers.
 type order struct {
 	next    int64
-	missing []span // at most maxSpans
+	missing []span // ascending, at most maxSpans
 	lost    int64  // how many numbers are in them
 }
 
 // span is a range of numbers, both ends included.
 type span struct{ from, to int64 }
+
+// compare orders a span before or after a number outside it.
+func (s span) compare(seq int64) int {
+	switch {
+	case s.to < seq:
+		return -1
+	case s.from > seq:
+		return 1
+	}
+	return 0
+}
 
 const maxSpans = 10_000
 
@@ -276,8 +288,8 @@ func (o *order) see(f *findings, seq int64) (displaced bool) {
 
 // fill takes a number out of those that are missing.
 func (o *order) fill(seq int64) bool {
-	at := slices.IndexFunc(o.missing, func(s span) bool { return s.from <= seq && seq <= s.to })
-	if at < 0 {
+	at, ok := slices.BinarySearchFunc(o.missing, seq, span.compare)
+	if !ok {
 		return false
 	}
 	s := o.missing[at]
@@ -287,6 +299,10 @@ func (o *order) fill(seq int64) bool {
 	}
 	if seq < s.to {
 		rest = append(rest, span{seq + 1, s.to})
+	}
+	if len(rest) == 2 && len(o.missing) >= maxSpans { // no more are told apart
+		o.lost -= rest[1].to - seq
+		rest = rest[:1]
 	}
 	o.missing = slices.Replace(o.missing, at, at+1, rest...)
 	o.lost--

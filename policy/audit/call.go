@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,9 +63,14 @@ func (a *auditor) signed(seq int64, h *ledger.Header, text string, signature []b
 	}
 }
 
-// listed compares with the auditor's own list of keys, once per enterprise.
+// signer is an enterprise and a key that it signed with.
+type signer struct{ enterprise, key string }
+
+// listed compares with the auditor's own list of keys. Each key of an enterprise
+// is told once: a second one may be an operator's replacement of the first.
 func (a *auditor) listed(seq int64, enterprise, key string) {
-	if a.unlisted[enterprise] {
+	by := signer{enterprise, key}
+	if a.unlisted[by] {
 		return
 	}
 	given, ok := a.keys.Enterprises[enterprise]
@@ -79,7 +84,7 @@ func (a *auditor) listed(seq int64, enterprise, key string) {
 	default:
 		return
 	}
-	a.unlisted[enterprise] = true
+	a.unlisted[by] = true
 }
 
 func keyBytes(text string) ed25519.PublicKey {
@@ -93,6 +98,9 @@ func keyBytes(text string) ed25519.PublicKey {
 // consistent holds an entry to its header and to what was live.
 func (a *auditor) consistent(e *ledger.Entry, c *ledger.Call, at time.Time) {
 	h := &c.Header
+	if h.Epoch == 0 { // admission takes that for the live one, as a quote does
+		a.add("A24", e.Seq, "the header's epoch", "the one that the job was for", "none")
+	}
 	a.same(e.Seq, "the header's origin", a.keys.Log.Name(), h.Origin)
 	a.same(e.Seq, "the epoch", strconv.Itoa(h.Epoch), strconv.Itoa(c.Epoch))
 	a.same(e.Seq, "the units used", strconv.FormatInt(h.Units, 10), strconv.FormatInt(c.Usage.Units, 10))
@@ -169,7 +177,7 @@ func (a *auditor) charged(seq int64, o admission.Outcome, taken admission.Candid
 		if earlier.Grant == taken.Grant || a.partial() {
 			break
 		}
-		if _, full := a.exhausted(earlier); !full {
+		if !a.exhausted(earlier) {
 			a.add("A26", seq, "the grant charged", earlier.Grant+", the earliest to expire that has quota left", taken.Grant)
 			break
 		}
@@ -187,14 +195,14 @@ func (a *auditor) charged(seq int64, o admission.Outcome, taken admission.Candid
 	}
 }
 
-// exhausted says whether a candidate's charges would not hold now, and by which.
-func (a *auditor) exhausted(c admission.Candidate) (admission.Charge, bool) {
-	for _, ch := range c.Charges {
-		if a.used[counter{ch.Counter, ch.Window}]+ch.Units > ch.Limit {
-			return ch, true
-		}
-	}
-	return admission.Charge{}, false
+// exhausted says whether one of a candidate's charges would not hold now.
+func (a *auditor) exhausted(c admission.Candidate) bool {
+	return slices.ContainsFunc(c.Charges, a.passes)
+}
+
+// passes says whether a charge would pass its limit now.
+func (a *auditor) passes(ch admission.Charge) bool {
+	return a.used[counter{ch.Counter, ch.Window}]+ch.Units > ch.Limit
 }
 
 // settled compares price and ground with the candidate's.
@@ -330,35 +338,41 @@ func (a *auditor) once(seq int64, h *ledger.Header, at time.Time) {
 		a.add("A23", seq, "job "+h.Job, "settled once, by entry "+strconv.FormatInt(old.seq, 10), "settled again")
 		return
 	}
+	if h.Renews != "" {
+		a.renews(seq, h, at)
+	}
 	a.jobs.byID[id] = past{
 		seq: seq, units: h.Units, epoch: int32(h.Epoch), renewal: h.Renews != "",
 		enterprise: a.jobs.name(h.Enterprise), product: a.jobs.name(h.Product), purpose: a.jobs.name(h.Purpose),
 	}
-	if h.Renews != "" {
-		a.renews(seq, h, at)
+}
+
+// renews checks a renewal, which uses up the job that it renews.
+func (a *auditor) renews(seq int64, h *ledger.Header, at time.Time) {
+	if err := a.renewable(h, at); err != nil {
+		a.add("A32", seq, "the renewal of job "+h.Renews, "one that the rules allow", err.Error())
+	}
+	id := jobID(h.Renews)
+	if old, ok := a.jobs.byID[id]; ok {
+		old.renewed = true
+		a.jobs.byID[id] = old
 	}
 }
 
-func (a *auditor) renews(seq int64, h *ledger.Header, at time.Time) {
-	id := jobID(h.Renews)
-	old, ok := a.jobs.byID[id]
-	if !ok || old.seq == seq {
-		if a.partial() && !ok {
-			return // it may be one of the lost
-		}
-		a.add("A32", seq, "the renewal", "a settled job", "the unknown job "+h.Renews)
-		return
+// renewable says what stands against a renewal at a time, as far as can be told.
+func (a *auditor) renewable(h *ledger.Header, at time.Time) error {
+	old, ok := a.jobs.byID[jobID(h.Renews)]
+	switch {
+	case !ok && a.partial():
+		return nil // it may be one of the lost
+	case !ok:
+		return errors.New("no such job was settled before")
 	}
-	known := admission.Past{
+	return a.world.Renewable(admission.Past{
 		Enterprise: a.jobs.texts[old.enterprise], Product: a.jobs.texts[old.product],
 		Purpose: vocabulary.Purpose(a.jobs.texts[old.purpose]), Epoch: int(old.epoch), Units: old.units,
 		Renewal: old.renewal, Renewed: old.renewed,
-	}
-	if err := a.world.Renewable(known, h, at); err != nil {
-		a.add("A32", seq, "the renewal of job "+h.Renews, "one that the rules allow", err.Error())
-	}
-	old.renewed = true
-	a.jobs.byID[id] = old
+	}, h, at)
 }
 
 // jobID packs a UUID. Entries that decode have no other ids.
@@ -368,88 +382,4 @@ func jobID(s string) (id [16]byte) {
 		copy(id[:], b)
 	}
 	return id
-}
-
-// denied checks a refusal.
-func (a *auditor) denied(e *ledger.Entry) {
-	d := e.Denied
-	a.report.Denied += d.Count
-	if d.Header == nil {
-		return // a count: there is nothing to decide again
-	}
-	unproven := d.Reason == ledger.ReasonBadSignature || d.Reason == ledger.ReasonWrongIdentity
-	if d.Key != "" && !unproven {
-		a.signed(e.Seq, d.Header, d.Key, d.Signature)
-	}
-	if d.Decision == nil {
-		return // refused before admission, or by what the log does not hold
-	}
-	at, ok := decidedAt(d.Decision)
-	if !ok || e.Time.Sub(at) > maxSettling || at.After(e.Time.Time) {
-		a.add("A33", e.Seq, "the time of the refusal", "at most "+maxSettling.String()+" before "+e.Time.String(), "another, or none")
-		return
-	}
-	if why := a.justified(e.Seq, d, at); why != nil {
-		a.differs("A34", e.Seq, "the refusal", why)
-	}
-}
-
-// decidedAt is the time in a decision's request.
-func decidedAt(d *ledger.Decision) (time.Time, bool) {
-	var request struct {
-		Context struct {
-			Now int64 `json:"now"`
-		} `json:"context"`
-	}
-	err := json.Unmarshal(d.Request, &request)
-	return time.UnixMilli(request.Context.Now), err == nil && request.Context.Now > 0
-}
-
-// justified decides a refused job again. A refusal is logged after the fact, so
-// the policies may have changed in between: those before the last change count
-// too.
-func (a *auditor) justified(seq int64, d *ledger.Denied, at time.Time) *admission.Mismatch {
-	engine := a.policies(seq)
-	if engine == nil {
-		return nil
-	}
-	if a.before != nil && engine.Policies() != d.Decision.Policies && a.before.Policies() == d.Decision.Policies {
-		engine = a.before
-	}
-	why := a.refuses(engine, d, at)
-	if why != nil && engine != a.before && a.before != nil && a.refuses(a.before, d, at) == nil {
-		return nil
-	}
-	return why
-}
-
-func (a *auditor) refuses(engine *admission.Engine, d *ledger.Denied, at time.Time) *admission.Mismatch {
-	o, err := engine.Decide(admission.FactsOf(d.Header, at))
-	if err != nil {
-		return &admission.Mismatch{Expected: "facts that can be decided", Got: err.Error()}
-	}
-	candidate, err := o.Match(*d.Decision)
-	if differs := (*admission.Mismatch)(nil); errors.As(err, &differs) {
-		return differs
-	}
-	if !o.Admitted() {
-		if o.Reason != d.Reason || o.Rule != d.Rule {
-			return &admission.Mismatch{Expected: fmt.Sprintf("%s by %s", o.Reason, o.Rule), Got: fmt.Sprintf("%s by %s", d.Reason, d.Rule)}
-		}
-		return nil
-	}
-	if a.partial() {
-		return nil // whether there was quota left cannot be told
-	}
-	for _, c := range o.Candidates { // refused by a quota: then none had any left
-		if _, full := a.exhausted(c); !full {
-			return &admission.Mismatch{Expected: "a settled job: there was quota left", Got: fmt.Sprintf("%s by %s", d.Reason, d.Rule)}
-		}
-	}
-	for _, ch := range candidate.Charges {
-		if ch.Rule == d.Rule && ch.Reason == d.Reason && a.used[counter{ch.Counter, ch.Window}]+ch.Units > ch.Limit {
-			return nil
-		}
-	}
-	return &admission.Mismatch{Expected: "the quota that was used up", Got: fmt.Sprintf("%s by %s", d.Reason, d.Rule)}
 }

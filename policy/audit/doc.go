@@ -46,7 +46,7 @@
 //	A31  an exemption without ground, or a charge for what is free
 //	A32  a renewal that the rules do not allow, or a second one
 //	A33  a job was admitted at another time than it was settled
-//	A34  a refusal that the rules do not justify
+//	A34  a refusal that the rules do not justify, or that nothing can be held to
 //	A40  a receipt is forged or malformed
 //	A41  a receipt's entry is not the log's
 //	A42  a receipt's checkpoint is of another history than the log
@@ -56,6 +56,7 @@
 //	N01  an enterprise's key is known from the log alone
 //	N02  the authoriser's or authority's key is known from the log alone
 //	N03  request signatures were not verified, as asked
+//	N04  corrections, closes, disputes or budgets, which nothing recounts yet
 //
 // # Who did it
 //

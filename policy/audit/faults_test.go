@@ -162,8 +162,8 @@ func TestBrokenRules(t *testing.T) {
 			h := l.Header(logtest.Product, vocabulary.PublicGovernance, 1)
 			o, _ := l.Engine().Decide(admission.FactsOf(&h, l.Now.Add(time.Minute)))
 			l.Stop("suspend", "Product", logtest.Product)
-			l.Append(l.Denial(h, o.Decision, o.Reason, o.Rule))
-		}, []string{}},
+			l.Append(l.Denial(h, o.Decision, o.Reason, o.Rule)) // whoever logs it decides again
+		}, []string{"A34 22"}},
 		{"tariff over its ceiling", func(l *logtest.Log) {
 			l.Follow(l.Manifest(logtest.Tariff("0.1601", "2026-12-01")))
 		}, []string{"A13 20"}},
