@@ -54,19 +54,30 @@ func inputsDigest(header ledger.Header, inputs [][]byte, ordinal int) [32]byte {
 // on disk before it returns.
 func (c *Client) openJob(header ledger.Header, inputs [][]byte, ordinal int) (*job, error) {
 	inputs32 := inputsDigest(header, inputs, ordinal)
-	j := &job{path: filepath.Join(c.jobs(), hex.EncodeToString(inputs32[:])+".json")}
-	b, err := readBounded(j.path, maxSmallFile)
+	path := filepath.Join(c.jobs(), hex.EncodeToString(inputs32[:])+".json")
+	j, err := readJob(path)
 	if err == nil {
-		defer clear(b)
-		if err := json.Unmarshal(b, &j.record); err != nil || j.record.V != jobVersion || len(j.record.Secret) != 32 {
-			return nil, fmt.Errorf("resume job %s: not a job file of this version: to give up the job (and what it cost), delete the file", j.path)
-		}
 		return j, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("resume job: %w", err)
 	}
+	j = &job{path: path}
 	return j, c.startJob(j, header, inputs)
+}
+
+// readJob reads a job's file.
+func readJob(path string) (*job, error) {
+	b, err := readBounded(path, maxSmallFile)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(b)
+	j := &job{path: path}
+	if err := json.Unmarshal(b, &j.record); err != nil || j.record.V != jobVersion || len(j.record.Secret) != 32 {
+		return nil, fmt.Errorf("%s is not a job file of this version: to give up the job (and what it cost), delete the file", path)
+	}
+	return j, nil
 }
 
 // startJob gives j a fresh id and secret and signs its header.

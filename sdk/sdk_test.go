@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -27,41 +26,10 @@ import (
 	pb "github.com/yingbi/yingbi/sdk/yingbipb"
 )
 
-// northern makes an identity as a person would, has the domain enrol it and
-// registers the enterprise with grants of the quotas given.
+// northern is an enrolled enterprise with the grants given.
 func northern(t *testing.T, d *enclavetest.Domain, grants string) *sdk.Identity {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "northern")
-	id, err := sdk.NewIdentity(dir, vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: enclavetest.Northern}, "Northern")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := os.ReadFile(filepath.Join(dir, "request.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request, err := vocabulary.DecodeIdentityRequest([]byte(strings.TrimSpace(string(b))))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := d.SignIdentity(t.Context(), request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	enrolment, err := json.Marshal(sdk.Enrolment{V: 1, Origin: d.Origin(), Log: d.VKey(), CA: string(d.CA()), Certificate: string(cert)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "enrolment.json"), enrolment, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	d.MustApply(fmt.Sprintf("kind: Enterprise\nid: %s\ntitle: {en: Northern}\nsigningKey: %s\nstanding: good\njurisdiction: CN\n",
-		enclavetest.Northern, ledger.FormatKey(id.Public())))
-	d.MustApply(grants)
-	if id, err = sdk.LoadIdentity(dir); err != nil {
-		t.Fatal(err)
-	}
-	return id
+	return d.With(t).Identity(grants)
 }
 
 // domain makes a domain with data and the products named published.

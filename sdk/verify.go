@@ -106,6 +106,7 @@ type verification struct {
 	batch  int
 	report func(Progress)
 	take   func(*Result) error
+	keep   bool
 
 	mu       sync.Mutex
 	progress Progress
@@ -250,6 +251,9 @@ func (v *verification) run(ctx context.Context) (err error) {
 	}
 	if err != nil {
 		return fmt.Errorf("verify: %w", err)
+	}
+	if v.keep {
+		return nil
 	}
 	for _, j := range jobs {
 		err = errors.Join(err, j.done())
