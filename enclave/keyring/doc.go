@@ -6,13 +6,15 @@
 // implementation without a server: one file, sealed with filippo.io/age. The
 // interface is cut so that HashiCorp Vault can stand behind it without a
 // caller changing: [Wrapper] is what Transit does, [Secrets] what a KV v2
-// mount does with check-and-set 0, [Marks] a KV v2 path with check-and-set,
+// mount does with check-and-set 0 and metadata, [Marks] a KV v2 path with check-and-set,
 // [Issuer] a PKI mount.
 //
 // # What it promises
 //
-//   - A secret once created is never replaced and never lost: two processes
-//     that create different secrets at once both find them afterwards.
+//   - A secret once created is never replaced, and goes only where it is
+//     destroyed: two processes that create different secrets at once both find
+//     them afterwards. What one destroys or rotates the others follow at their
+//     next call. A name is used once.
 //   - A file that was damaged, sealed for somebody else, readable by others or
 //     put together by one who does not know the key is refused with an error
 //     that says which and what to do ([ErrCorrupt], [ErrWrongPassphrase],
@@ -26,7 +28,10 @@
 // # What it does not
 //
 // Whoever holds the file and its passphrase (or machine key) has every key.
-// Restoring an older file together with an older mark is not noticed here.
+// Restoring an older file together with an older mark is not noticed here; an
+// older file alone is, by a process that knows what it lacks. Destroying takes
+// a secret out of the file: copies of the earlier file (backups, blocks that
+// the disk has not yet used again) still hold it.
 // Close overwrites the secrets that this package holds; age and the standard
 // library keep copies of their own (an age identity is a Go string) until the
 // garbage collector reuses the memory.
@@ -35,13 +40,16 @@
 //
 // Text, replaced whole and atomically, mode 0600:
 //
-//	yingbi keyring v1
+//	yingbi keyring v2
+//	id: <hex>                              random; also among the secrets
 //	unlock: passphrase
 //	-----BEGIN AGE ENCRYPTED FILE-----     an age identity, sealed with the passphrase
 //	…
 //	-----BEGIN AGE ENCRYPTED FILE-----     the secrets, sealed to that identity
 //	…
 //	sha256:<hex>                           of all lines above
+//
+// Layout 1 had no id; such a file is read, and written anew at the first change.
 //
 // Under "unlock: machine-key" the first block is absent: the identity is a
 // file of its own, mode 0600. Two steps let a secret be added without asking

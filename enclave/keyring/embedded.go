@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,16 +23,22 @@ import (
 type Embedded struct {
 	path  string
 	now   func() time.Time
-	block []byte // the file's first block, written back as it was read
-	kind  string
-	id    *age.X25519Identity
-	mac   []byte
 	ca    *CA
 	marks *markFile
 
 	mu      sync.RWMutex
+	seal    sealing           // how the file is sealed
 	secrets map[string][]byte // nil when closed
 	seen    [sha256.Size]byte // digest of the file that secrets came from
+	info    os.FileInfo       // of that file: a look at it is cheaper than reading
+}
+
+// sealing is how a keyring's file is sealed: what a new passphrase changes.
+type sealing struct {
+	kind  string
+	block []byte // the identity under the passphrase, written back as it was read
+	id    *age.X25519Identity
+	mac   []byte
 }
 
 var _ Keyring = (*Embedded)(nil)
@@ -59,13 +66,6 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// The embedded keyring's own entries.
-const (
-	entryWrap = "#wrap" // the domain wrapping key
-	entryCA   = "#ca"   // the certificate authority, see CA.marshal
-	wrapBytes = 32
-)
-
 // MarkPath is where the mark of the keyring at path is kept.
 func MarkPath(path string) string { return filepath.Join(filepath.Dir(path), "mark") }
 
@@ -83,30 +83,20 @@ func Create(path string, unlock Unlock, o Options) (_ *Embedded, err error) {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("creating the keyring: %w", err)
 	}
-	wrap := make([]byte, wrapBytes)
-	rand.Read(wrap)
-	ca, err := NewCA(o.Name, o.Now)
-	if err != nil {
-		return nil, err
-	}
-	caBytes, err := ca.marshal()
+	secrets, err := newEntries(o)
 	if err != nil {
 		return nil, err
 	}
 	// The mark first: a keyring without a mark could not be told from one
 	// whose mark was removed.
-	if err := createMark(MarkPath(path), wrap); err != nil {
+	if err := createMark(MarkPath(path), secrets[entryMark]); err != nil {
 		return nil, err
 	}
-	id, block, err := unlock.newIdentity(o.InsecureTestLogN)
-	if err != nil {
+	k := &Embedded{path: path, now: o.Now}
+	if k.seal, err = unlock.newSealing(o.InsecureTestLogN); err != nil {
 		return nil, err
 	}
-	k := &Embedded{path: path, now: o.Now, kind: unlock.kind(), block: block, id: id}
-	if k.mac, err = macKey(id); err != nil {
-		return nil, err
-	}
-	if err := k.write(map[string][]byte{entryWrap: wrap, entryCA: caBytes}); err != nil {
+	if err := k.write(k.seal, secrets); err != nil {
 		return nil, fmt.Errorf("creating the keyring: %w", err)
 	}
 	return k, k.finish()
@@ -118,7 +108,8 @@ func Create(path string, unlock Unlock, o Options) (_ *Embedded, err error) {
 // second, which is what guessing one costs too.
 func Open(path string, unlock Unlock, o Options) (*Embedded, error) {
 	o = o.withDefaults()
-	b, err := readPrivate(path, maxFile)
+	k := &Embedded{path: path, now: o.Now}
+	b, info, err := k.read()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: no keyring at %s", ErrNotFound, path)
 	}
@@ -129,41 +120,48 @@ func Open(path string, unlock Unlock, o Options) (*Embedded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
-	k := &Embedded{path: path, now: o.Now, kind: f.unlock, block: f.identity}
-	if k.id, err = unlock.identity(f); err != nil {
+	if k.seal, err = unlock.sealing(f); err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
-	if k.mac, err = macKey(k.id); err != nil {
-		return nil, err
-	}
-	if k.secrets, err = k.unseal(f); err != nil {
+	if k.secrets, err = k.seal.open(f); err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
-	k.seen = sha256.Sum256(b)
+	k.seen, k.info = sha256.Sum256(b), info
 	return k, k.finish()
 }
 
-// finish builds what follows from the secrets.
+// finish builds what follows from the entries that never change.
 func (k *Embedded) finish() error {
-	wrap := k.secrets[entryWrap]
-	if len(wrap) != wrapBytes {
-		return fmt.Errorf("%w: it has no wrapping key", ErrCorrupt)
-	}
 	var err error
 	if k.ca, err = parseCA(k.secrets[entryCA], k.now); err != nil {
 		return fmt.Errorf("%w: its certificate authority: %w", ErrCorrupt, err)
 	}
-	k.marks, err = openMark(MarkPath(k.path), wrap)
+	key, err := markKeyOf(k.secrets)
+	if err != nil {
+		return err
+	}
+	k.marks, err = openMark(MarkPath(k.path), key)
 	return err
 }
 
-func (k *Embedded) unseal(f *sealedFile) (map[string][]byte, error) {
-	plain, err := unseal(f.secrets, k.id)
+// read reads the file, and what a look at it says.
+func (k *Embedded) read() ([]byte, os.FileInfo, error) {
+	info, err := os.Stat(k.path) // before: what changes meanwhile is then seen
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := readPrivate(k.path, maxFile)
+	return b, info, err
+}
+
+// open unseals a file's secrets, and checks that one who has its key sealed them.
+func (s *sealing) open(f *sealedFile) (map[string][]byte, error) {
+	plain, err := unseal(f.secrets, s.id)
 	if errors.Is(err, age.ErrIncorrectIdentity) {
-		if k.kind == unlockMachineKey {
+		if s.kind == unlockMachineKey {
 			return nil, fmt.Errorf("%w: the keyring was sealed for another", ErrWrongMachineKey)
 		}
-		return nil, fmt.Errorf("%w: its two blocks do not belong together", ErrCorrupt)
+		return nil, fmt.Errorf("%w: its blocks do not belong together", ErrCorrupt)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
@@ -173,85 +171,55 @@ func (k *Embedded) unseal(f *sealedFile) (map[string][]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, errSecrets)
 	}
 	body, tag := plain[:len(plain)-macBytes], plain[len(plain)-macBytes:]
-	if !hmac.Equal(tag, k.tag(body)) {
+	if !hmac.Equal(tag, s.tag(body)) {
 		return nil, fmt.Errorf("%w: its secrets were sealed by somebody who does not have its key", ErrCorrupt)
 	}
 	secrets, err := decodeSecrets(body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
+	if err := checkEntries(secrets, f.id); err != nil {
+		clearAll(secrets)
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
 	return secrets, nil
 }
 
-func (k *Embedded) tag(body []byte) []byte {
-	h := hmac.New(sha256.New, k.mac)
+func (s *sealing) tag(body []byte) []byte {
+	h := hmac.New(sha256.New, s.mac)
 	h.Write(body)
 	return h.Sum(nil)
 }
 
 // write seals the secrets, replaces the file, and only then takes them over.
 // The caller holds the file's lock, and mu once others can see k.
-func (k *Embedded) write(secrets map[string][]byte) error {
+func (k *Embedded) write(s sealing, secrets map[string][]byte) error {
 	if len(secrets) > maxSecrets {
 		return fmt.Errorf("keyring: it would hold %d secrets, at most %d", len(secrets), maxSecrets)
 	}
 	plain := encodeSecrets(secrets)
 	defer func() { clear(plain[:cap(plain)]) }()
-	plain = append(plain, k.tag(plain)...)
-	sealed, err := seal(plain, k.id.Recipient())
+	plain = append(plain, s.tag(plain)...)
+	sealed, err := seal(plain, s.id.Recipient())
 	if err != nil {
 		return fmt.Errorf("sealing the secrets: %w", err)
 	}
-	b, err := (&sealedFile{unlock: k.kind, identity: k.block, secrets: sealed}).encode()
+	b, err := (&sealedFile{id: secrets[entryID], unlock: s.kind, identity: s.block, secrets: sealed}).encode()
 	if err != nil {
 		return err
 	}
 	if err := replacePrivate(k.path, b); err != nil {
 		return err
 	}
-	k.secrets, k.seen = secrets, sha256.Sum256(b)
-	return nil
+	k.seal, k.secrets, k.seen = s, secrets, sha256.Sum256(b)
+	k.info, err = os.Stat(k.path)
+	return err
 }
 
-// reload takes over what other processes wrote. The caller holds mu.
-func (k *Embedded) reload() error {
-	b, err := readPrivate(k.path, maxFile)
-	if err != nil {
-		return err
-	}
-	sum := sha256.Sum256(b)
-	if sum == k.seen {
-		return nil
-	}
-	f, err := decodeFile(b)
-	if err != nil {
-		return err
-	}
-	if f.unlock != k.kind || !bytes.Equal(f.identity, k.block) {
-		return fmt.Errorf("%w: another keyring was put in its place: stop, and look into it", ErrCorrupt)
-	}
-	secrets, err := k.unseal(f)
-	if err != nil {
-		return err
-	}
-	// Secrets are only ever added. A file that lacks one is an old copy, and
-	// writing over it would lose that secret for good.
-	for name, v := range k.secrets {
-		if !hmac.Equal(secrets[name], v) {
-			clearAll(secrets)
-			return fmt.Errorf("%w: the file lacks secrets that this process holds: an older copy was put in its place: put the newest back before going on", ErrCorrupt)
-		}
-	}
-	clearAll(k.secrets)
-	k.secrets, k.seen = secrets, sum
-	return nil
-}
-
-// CreateSecret implements [Secrets]. It is on the disk when it returns.
-func (k *Embedded) CreateSecret(ctx context.Context, name string, secret []byte) (err error) {
-	if err := checkSecret(name, secret); err != nil {
-		return err
-	}
+// change replaces the file by one in which edit changed the entries. Edit
+// replaces no value: it adds and deletes. It is on the disk when change
+// returns.
+func (k *Embedded) change(ctx context.Context, edit func(next map[string][]byte) error) (err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.secrets == nil {
@@ -263,54 +231,186 @@ func (k *Embedded) CreateSecret(ctx context.Context, name string, secret []byte)
 	}
 	defer func() { err = errors.Join(err, release()) }()
 	if err := k.reload(); err != nil {
-		return fmt.Errorf("creating secret %s: %w", name, err)
+		return err
 	}
-	if _, ok := k.secrets[name]; ok {
-		return fmt.Errorf("%w: secret %s", ErrExists, name)
+	before, next := k.secrets, maps.Clone(k.secrets)
+	if err := migrate(next); err != nil {
+		return err
 	}
-	next := make(map[string][]byte, len(k.secrets)+1)
-	for n, v := range k.secrets {
-		next[n] = v
+	if err := edit(next); err != nil {
+		clearMissing(next, before)
+		return err
 	}
-	next[name] = bytes.Clone(secret)
-	if err := k.write(next); err != nil {
-		clear(next[name])
+	if err := k.write(k.seal, next); err != nil {
+		clearMissing(next, before)
+		return err
+	}
+	clearMissing(before, next)
+	return nil
+}
+
+// clearMissing overwrites the values of entries that the other has not.
+func clearMissing(of, other map[string][]byte) {
+	for name, v := range of {
+		if _, ok := other[name]; !ok {
+			clear(v)
+		}
+	}
+}
+
+// follow takes over what other processes wrote. Where that cannot be done the
+// caller goes on with what it holds, or gives the error.
+func (k *Embedded) follow(ctx context.Context) error {
+	if err := k.usable(ctx); err != nil {
+		return err
+	}
+	k.mu.RLock()
+	seen := k.info
+	k.mu.RUnlock()
+	now, err := os.Stat(k.path)
+	if err == nil && os.SameFile(now, seen) && now.ModTime().Equal(seen.ModTime()) && now.Size() == seen.Size() {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.secrets == nil {
+		return ErrClosed
+	}
+	return k.reload()
+}
+
+// reload takes over what other processes wrote. The caller holds mu.
+func (k *Embedded) reload() error {
+	b, info, err := k.read()
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(b)
+	if sum == k.seen {
+		k.info = info
+		return nil
+	}
+	f, err := decodeFile(b)
+	if err != nil {
+		return err
+	}
+	if f.unlock != k.seal.kind || !bytes.Equal(f.identity, k.seal.block) {
+		return k.replaced(f)
+	}
+	secrets, err := k.seal.open(f)
+	if errors.Is(err, ErrWrongMachineKey) {
+		return k.replaced(f)
+	}
+	if err != nil {
+		return err
+	}
+	// Entries are added, and go only where a tombstone says so. A file that
+	// lacks one is an old copy, and writing over it would lose that secret, or
+	// bring a destroyed one back.
+	if !follows(k.secrets, secrets) {
+		clearAll(secrets)
+		return fmt.Errorf("%w: the file lacks what this process holds: an older copy was put in its place: put the newest back before going on", ErrCorrupt)
+	}
+	clearAll(k.secrets)
+	k.secrets, k.seen, k.info = secrets, sum, info
+	return nil
+}
+
+// replaced says why a file that k's identity does not open is there.
+func (k *Embedded) replaced(f *sealedFile) error {
+	if f.id != nil && bytes.Equal(f.id, k.secrets[entryID]) {
+		return fmt.Errorf("%w: another process changed its passphrase or machine key: start this one again with the new one", ErrResealed)
+	}
+	return fmt.Errorf("%w: another keyring was put in its place: stop, and look into it", ErrCorrupt)
+}
+
+// CreateSecret implements [Secrets]. It is on the disk when it returns.
+func (k *Embedded) CreateSecret(ctx context.Context, name string, secret []byte) error {
+	if err := checkSecret(name, secret); err != nil {
+		return err
+	}
+	err := k.change(ctx, func(next map[string][]byte) error {
+		if _, ok := next[name]; ok {
+			return ErrExists
+		}
+		if _, ok := next[gone(name)]; ok {
+			return fmt.Errorf("%w: it was destroyed, and its name is not used again", ErrExists)
+		}
+		next[name] = bytes.Clone(secret)
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("creating secret %s: %w", name, err)
 	}
 	return nil
 }
 
-// Secret implements [Secrets].
+// Secret implements [Secrets]. A secret that this process holds it gives also
+// where the file can no longer be followed.
 func (k *Embedded) Secret(ctx context.Context, name string) ([]byte, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	behind := k.follow(ctx)
+	if errors.Is(behind, ErrClosed) || ctx.Err() != nil {
+		return nil, behind
 	}
 	k.mu.RLock()
-	v, ok := k.secrets[name]
-	v = bytes.Clone(v)
-	closed := k.secrets == nil
-	k.mu.RUnlock()
-	if closed {
-		return nil, ErrClosed
+	defer k.mu.RUnlock()
+	if v, ok := k.secrets[name]; ok {
+		return bytes.Clone(v), nil
 	}
-	if ok {
-		return v, nil
+	if _, ok := k.secrets[gone(name)]; ok {
+		return nil, fmt.Errorf("%w: secret %s", ErrDestroyed, name)
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	if behind != nil {
+		return nil, fmt.Errorf("looking for secret %s: %w", name, behind)
+	}
 	if k.secrets == nil {
 		return nil, ErrClosed
 	}
-	if err := k.reload(); err != nil {
-		return nil, fmt.Errorf("looking for secret %s: %w", name, err)
+	return nil, fmt.Errorf("%w: secret %s", ErrNotFound, name)
+}
+
+// DestroySecret implements [Secrets]. It is gone from the file when it
+// returns; earlier copies of the file still hold it.
+func (k *Embedded) DestroySecret(ctx context.Context, name string) error {
+	if err := checkName(name); err != nil {
+		return err
 	}
-	if v, ok = k.secrets[name]; !ok {
-		return nil, fmt.Errorf("%w: secret %s", ErrNotFound, name)
+	errDone := errors.New("destroyed already")
+	err := k.change(ctx, func(next map[string][]byte) error {
+		if _, ok := next[gone(name)]; ok {
+			return errDone
+		}
+		if _, ok := next[name]; !ok {
+			return ErrNotFound
+		}
+		delete(next, name)
+		next[gone(name)] = []byte{tombstone}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errDone) {
+		return fmt.Errorf("destroying secret %s: %w", name, err)
 	}
-	return bytes.Clone(v), nil
+	return nil
+}
+
+// SecretNames implements [Secrets].
+func (k *Embedded) SecretNames(ctx context.Context) ([]string, error) {
+	if err := k.follow(ctx); err != nil {
+		return nil, fmt.Errorf("listing the secrets: %w", err)
+	}
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	var names []string
+	for name := range k.secrets {
+		if name[0] != '#' {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
 }
 
 // Mark implements [Marks].
@@ -362,8 +462,8 @@ func (k *Embedded) Close() error {
 		return nil
 	}
 	clearAll(k.secrets)
-	clear(k.mac)
+	clear(k.seal.mac)
 	k.marks.close()
-	k.secrets, k.id, k.ca = nil, nil, nil
+	k.secrets, k.seal.id, k.ca = nil, nil, nil
 	return nil
 }

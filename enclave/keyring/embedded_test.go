@@ -306,7 +306,7 @@ func TestEveryAlterationIsAnError(t *testing.T) {
 		try(fmt.Sprintf("cut to %d bytes", n), whole[:n], ErrCorrupt)
 	}
 	try("bytes appended", append(bytes.Clone(whole), 'x'), ErrCorrupt)
-	newer := bytes.Replace(whole, []byte("keyring v1"), []byte("keyring v2"), 1)
+	newer := bytes.Replace(whole, []byte("keyring v2"), []byte("keyring v3"), 1)
 	try("a newer layout", newer, ErrCorrupt)
 	try("no file's worth", nil, ErrCorrupt)
 }
@@ -314,11 +314,12 @@ func TestEveryAlterationIsAnError(t *testing.T) {
 // Sealing to the public half of the identity is not enough to be believed.
 func TestForgedSecretsAreRefused(t *testing.T) {
 	k, path, unlock := newKeyring(t)
-	forged := map[string][]byte{entryWrap: make([]byte, wrapBytes), entryCA: k.secrets[entryCA]}
+	forged := map[string][]byte{entryWrap: make([]byte, wrapBytes), entryCA: k.secrets[entryCA],
+		entryMark: k.secrets[entryMark], entryID: k.secrets[entryID]}
 	plain := append(encodeSecrets(forged), make([]byte, macBytes)...)
-	block, err := seal(plain, k.id.Recipient())
+	block, err := seal(plain, k.seal.id.Recipient())
 	must(t, err)
-	b, err := (&sealedFile{unlock: unlockMachineKey, secrets: block}).encode()
+	b, err := (&sealedFile{id: k.secrets[entryID], unlock: unlockMachineKey, secrets: block}).encode()
 	must(t, err)
 	must(t, os.WriteFile(path, b, 0o600))
 	if _, err := Open(path, unlock, testOpts); !errors.Is(err, ErrCorrupt) {
@@ -349,7 +350,7 @@ func TestCloseZeroesAndEnds(t *testing.T) {
 	ctx := t.Context()
 	k, _, _ := newKeyring(t)
 	must(t, k.CreateSecret(ctx, "a", []byte("secret")))
-	held := [][]byte{k.secrets["a"], k.secrets[entryWrap], k.secrets[entryCA], k.mac, k.marks.key}
+	held := [][]byte{k.secrets["a"], k.secrets[entryWrap], k.secrets[entryCA], k.seal.mac, k.marks.key}
 	must(t, k.Close())
 	for i, b := range held {
 		if !bytes.Equal(b, make([]byte, len(b))) {

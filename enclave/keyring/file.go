@@ -17,13 +17,17 @@ import (
 
 // sealedFile is the keyring's file, apart but not opened.
 type sealedFile struct {
+	id       []byte // random, says which keyring it is; nil in a file of layout 1
 	unlock   string // unlockPassphrase or unlockMachineKey
 	identity []byte // age file; with a passphrase only
 	secrets  []byte // age file
 }
 
 const (
-	fileMagic   = "yingbi keyring v1\n"
+	fileMagic   = "yingbi keyring v2\n"
+	fileMagic1  = "yingbi keyring v1\n" // without an id; read, never written
+	idLine      = "id: "
+	idBytes     = 16
 	unlockLine  = "unlock: "
 	digestLine  = "sha256:"
 	digestBytes = len(digestLine) + 2*sha256.Size + 1
@@ -31,7 +35,7 @@ const (
 
 func (f *sealedFile) encode() ([]byte, error) {
 	var b bytes.Buffer
-	b.WriteString(fileMagic + unlockLine + f.unlock + "\n")
+	b.WriteString(fileMagic + idLine + hex.EncodeToString(f.id) + "\n" + unlockLine + f.unlock + "\n")
 	if f.unlock == unlockPassphrase {
 		if err := writeArmored(&b, f.identity); err != nil {
 			return nil, err
@@ -56,8 +60,8 @@ func writeArmored(b *bytes.Buffer, p []byte) error {
 	return w.Close()
 }
 
-// decodeFile takes a file apart. It accepts what encode writes and nothing
-// else; all its errors are ErrCorrupt.
+// decodeFile takes a file apart. It accepts what encode writes, and wrote when
+// the layout was 1, and nothing else; all its errors are ErrCorrupt.
 func decodeFile(b []byte) (*sealedFile, error) {
 	corrupt := func(what string) (*sealedFile, error) {
 		return nil, fmt.Errorf("%w: %s: restore the file from a backup", ErrCorrupt, what)
@@ -65,11 +69,15 @@ func decodeFile(b []byte) (*sealedFile, error) {
 	if len(b) > maxFile {
 		return corrupt("the file is too large")
 	}
-	rest, ok := bytes.CutPrefix(b, []byte(fileMagic))
+	rest, first := bytes.CutPrefix(b, []byte(fileMagic1))
+	ok := first
+	if !first {
+		rest, ok = bytes.CutPrefix(b, []byte(fileMagic))
+	}
 	if !ok {
 		if v, is := bytes.CutPrefix(b, []byte("yingbi keyring v")); is {
 			v, _, _ = bytes.Cut(v, []byte("\n"))
-			return nil, fmt.Errorf("%w: its layout is version %q, this program reads 1: use a newer yingbi", ErrCorrupt, truncate(string(v)))
+			return nil, fmt.Errorf("%w: its layout is version %q, this program reads 1 and 2: use a newer yingbi", ErrCorrupt, truncate(string(v)))
 		}
 		return corrupt("it does not begin as a keyring does")
 	}
@@ -82,9 +90,18 @@ func decodeFile(b []byte) (*sealedFile, error) {
 		return corrupt("its bytes do not match its own checksum")
 	}
 	rest = rest[:len(rest)-digestBytes]
-	line, rest, _ := bytes.Cut(rest, []byte("\n"))
-	f := &sealedFile{unlock: strings.TrimPrefix(string(line), unlockLine)}
+	f := new(sealedFile)
 	var err error
+	if !first {
+		line, after, _ := bytes.Cut(rest, []byte("\n"))
+		text, ok := strings.CutPrefix(string(line), idLine)
+		if f.id, err = hex.DecodeString(text); !ok || err != nil || len(f.id) != idBytes || text != strings.ToLower(text) {
+			return corrupt("it does not say which keyring it is")
+		}
+		rest = after
+	}
+	line, rest, _ := bytes.Cut(rest, []byte("\n"))
+	f.unlock = strings.TrimPrefix(string(line), unlockLine)
 	switch string(line) {
 	case unlockLine + unlockPassphrase:
 		if f.identity, rest, err = cutArmored(rest); err != nil {
@@ -160,7 +177,7 @@ func decodeSecrets(b []byte) (map[string][]byte, error) {
 	secrets := make(map[string][]byte)
 	previous := ""
 	for range count {
-		name, rest, ok := cut(b, 2, 255)
+		name, rest, ok := cut(b, 2, maxName+len(gonePrefix))
 		if !ok || string(name) <= previous {
 			clearAll(secrets)
 			return nil, errSecrets

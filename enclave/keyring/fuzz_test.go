@@ -12,21 +12,27 @@ func FuzzDecodeFile(f *testing.F) {
 	b, err := os.ReadFile(path)
 	must(f, err)
 	f.Add(b)
-	withBlock, err := (&sealedFile{unlock: unlockPassphrase, identity: []byte("first"), secrets: []byte("second")}).encode()
+	withBlock, err := (&sealedFile{id: make([]byte, idBytes), unlock: unlockPassphrase, identity: []byte("first"), secrets: []byte("second")}).encode()
 	must(f, err)
 	f.Add(withBlock)
 	f.Add([]byte(fileMagic))
+	earlier, err := os.ReadFile("testdata/v1/keyring.age")
+	must(f, err)
+	f.Add(earlier)
 	k.Close()
 	f.Fuzz(func(t *testing.T, b []byte) {
 		file, err := decodeFile(rehashIfLong(b))
 		if err != nil {
 			return
 		}
+		if file.id == nil { // of layout 1, which is not written any more
+			file.id = make([]byte, idBytes)
+		}
 		again, err := file.encode()
 		must(t, err)
 		file2, err := decodeFile(again)
 		must(t, err)
-		if file2.unlock != file.unlock || !bytes.Equal(file2.identity, file.identity) || !bytes.Equal(file2.secrets, file.secrets) {
+		if !bytes.Equal(file2.id, file.id) || file2.unlock != file.unlock || !bytes.Equal(file2.identity, file.identity) || !bytes.Equal(file2.secrets, file.secrets) {
 			t.Error("decoding and encoding changed the file")
 		}
 	})

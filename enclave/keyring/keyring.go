@@ -21,23 +21,45 @@ type Keyring interface {
 	Close() error
 }
 
-// Wrapper keeps data keys under the domain's wrapping key. The context is
-// authenticated, not stored: a wrapped key opens under its own context only.
-// (Vault: Transit with associated data.)
+// Wrapper keeps data keys under the domain's wrapping keys, which are numbered
+// from 1. The context is authenticated, not stored: a wrapped key opens under
+// its own context only. (Vault: Transit with associated data.)
+//
+// A wrapping key is retired in three steps: RotateWrapping, then Unwrap and
+// Wrap of everything that Wrapping finds to be older, then DestroyWrapping. The
+// caller keeps others from wrapping between the second step and the third.
 type Wrapper interface {
+	// Wrap wraps under the newest wrapping key, also one that another process made.
 	Wrap(ctx context.Context, context string, dataKey []byte) ([]byte, error)
-	// Unwrap gives a copy that the caller clears.
+	// Unwrap gives a copy that the caller clears. It gives ErrDestroyed where
+	// the wrapping key was destroyed.
 	Unwrap(ctx context.Context, context string, wrapped []byte) ([]byte, error)
+	// RotateWrapping makes a new wrapping key beside those there are, and gives
+	// its number.
+	RotateWrapping(ctx context.Context) (version int, err error)
+	// Wrapping says which wrapping key wrapped was made under, and which is the
+	// newest. Its errors are Unwrap's.
+	Wrapping(ctx context.Context, wrapped []byte) (version, newest int, err error)
+	// DestroyWrapping destroys every wrapping key but the newest, for good: what
+	// is still wrapped under one is lost. It gives how many.
+	DestroyWrapping(ctx context.Context) (int, error)
 }
 
-// Secrets keeps named secrets. A secret never changes. (Vault: KV v2, written
-// with check-and-set 0.)
+// Secrets keeps named secrets. A secret never changes, and a name is used once.
+// (Vault: KV v2, written with check-and-set 0.)
 type Secrets interface {
-	// CreateSecret stores a copy of the secret, or gives ErrExists.
+	// CreateSecret stores a copy of the secret, or gives ErrExists, also for a
+	// name whose secret was destroyed.
 	CreateSecret(ctx context.Context, name string, secret []byte) error
-	// Secret gives a copy that the caller clears, or ErrNotFound. It finds what
-	// other processes created since the keyring was opened.
+	// Secret gives a copy that the caller clears, or ErrNotFound or
+	// ErrDestroyed. It finds what other processes created since the keyring was
+	// opened.
 	Secret(ctx context.Context, name string) ([]byte, error)
+	// DestroySecret destroys a secret for good, or gives ErrNotFound. Destroying
+	// twice is no error.
+	DestroySecret(ctx context.Context, name string) error
+	// SecretNames gives the names in order, without those destroyed.
+	SecretNames(ctx context.Context) ([]string, error)
 }
 
 // Mark is the tree size and root that the ledger's database has surely
@@ -88,12 +110,21 @@ var (
 	ErrUnwrap          = errors.New("keyring: wrapped key is damaged, or was wrapped under another context")
 	ErrMarkMoved       = errors.New("keyring: the mark has moved")
 	ErrMarkBack        = errors.New("keyring: the mark only goes forward")
+	ErrDestroyed       = errors.New("keyring: destroyed for good")
+	ErrResealed        = errors.New("keyring: sealed anew since it was opened")
+
+	// Of a keyring on a server.
+	ErrUnavailable = errors.New("keyring: its server does not answer")
+	ErrSealed      = errors.New("keyring: its server is sealed")
+	ErrDenied      = errors.New("keyring: its server's policy denies this")
+	ErrRateLimited = errors.New("keyring: its server asks to come back later")
 )
 
 // Limits of what a keyring takes.
 const (
 	MaxSecret  = 64 << 10 // bytes of a secret or of a wrapped data key
 	MaxContext = 1 << 10  // bytes of a context
+	maxName    = 255
 	maxSecrets = 1 << 17
 	maxFile    = 64 << 20
 )
@@ -103,8 +134,8 @@ const (
 var secretName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*$`)
 
 func checkName(name string) error {
-	if len(name) > 255 || !secretName.MatchString(name) || strings.Contains(name, "..") {
-		return fmt.Errorf("keyring: %q is not a secret's name: lower-case letters, digits, . _ - and / between parts, at most 255 bytes", truncate(name))
+	if len(name) > maxName || !secretName.MatchString(name) || strings.Contains(name, "..") {
+		return fmt.Errorf("keyring: %q is not a secret's name: lower-case letters, digits, . _ - and / between parts, at most %d bytes", truncate(name), maxName)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package keyring
 
 import (
 	"context"
-	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
@@ -23,9 +22,8 @@ import (
 //
 //	"ybmark1\n" ‖ counter:u64 ‖ size:u64 ‖ root (32) ‖ HMAC-SHA256 (32)
 //
-// and slot i holds the counters of parity i. The HMAC's key comes from the
-// domain wrapping key, so that a mark from another domain is not taken for
-// this one's.
+// and slot i holds the counters of parity i. The HMAC's key is the keyring's,
+// so that a mark from another domain is not taken for this one's.
 //
 // One bad slot is what a cut write leaves, and is healed by the next advance.
 // It hides at most one step back, and the step hidden is the newest, which the
@@ -45,18 +43,9 @@ const (
 	markBytes  = 2 * slotStride
 )
 
-func markKey(wrap []byte) ([]byte, error) {
-	return hkdf.Key(sha256.New, wrap, nil, "yingbi mark v1", sha256.Size)
-}
-
 // createMark makes the file with the zero mark in both slots. It replaces what
 // an interrupted Create left, which never advanced, and nothing else.
-func createMark(path string, wrap []byte) error {
-	key, err := markKey(wrap)
-	if err != nil {
-		return err
-	}
-	defer clear(key)
+func createMark(path string, key []byte) error {
 	old, err := os.ReadFile(path)
 	if err == nil && !neverAdvanced(old) {
 		return fmt.Errorf("%w: a mark without its keyring at %s: restore the keyring from a backup; for a new domain use an empty directory", ErrExists, path)
@@ -79,11 +68,8 @@ func neverAdvanced(b []byte) bool {
 		binary.BigEndian.Uint64(b[slotStride+len(slotMagic):]) <= 1
 }
 
-func openMark(path string, wrap []byte) (*markFile, error) {
-	key, err := markKey(wrap)
-	if err != nil {
-		return nil, err
-	}
+// openMark takes the key over.
+func openMark(path string, key []byte) (*markFile, error) {
 	m := &markFile{path: path, key: key}
 	if _, err := m.read(); err != nil {
 		clear(key)

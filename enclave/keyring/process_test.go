@@ -21,6 +21,11 @@ func TestWriterProcess(t *testing.T) {
 	defer k.Close()
 	for n := range writerSteps {
 		must(t, k.CreateSecret(t.Context(), fmt.Sprintf("p/%s/%d", id, n), []byte(id)))
+		_, err := k.RotateWrapping(t.Context())
+		must(t, err)
+		if n > 0 {
+			must(t, k.DestroySecret(t.Context(), fmt.Sprintf("p/%s/%d", id, n-1)))
+		}
 		for {
 			m, err := k.Mark(t.Context())
 			must(t, err)
@@ -37,7 +42,8 @@ func TestWriterProcess(t *testing.T) {
 
 const writerSteps = 6
 
-// Real processes at once: no secret and no step of the mark is lost.
+// Real processes at once: no secret, no wrapping key, no destruction and no
+// step of the mark is lost.
 func TestProcesses(t *testing.T) {
 	k, path, unlock := newKeyring(t)
 	const writers = 3
@@ -53,10 +59,14 @@ func TestProcesses(t *testing.T) {
 	}
 	for i := range writers {
 		for n := range writerSteps {
-			if v, err := k.Secret(t.Context(), fmt.Sprintf("p/%d/%d", i, n)); err != nil || string(v) != fmt.Sprint(i) {
+			v, err := k.Secret(t.Context(), fmt.Sprintf("p/%d/%d", i, n))
+			if last := n == writerSteps-1; last && (err != nil || string(v) != fmt.Sprint(i)) || !last && !errors.Is(err, ErrDestroyed) {
 				t.Errorf("process %d's secret %d: %q, %v", i, n, v, err)
 			}
 		}
+	}
+	if v, err := k.RotateWrapping(t.Context()); err != nil || v != writers*writerSteps+2 {
+		t.Errorf("the wrapping key after %d: %d, %v", writers*writerSteps+1, v, err)
 	}
 	if m, err := k.Mark(t.Context()); err != nil || m.Size != writers*writerSteps {
 		t.Errorf("the mark after %d steps: %v, %v", writers*writerSteps, m, err)

@@ -50,6 +50,29 @@ const (
 	maxLogN     = 20
 )
 
+// newSealing makes a fresh way for a keyring to be sealed.
+func (u Unlock) newSealing(logN int) (sealing, error) {
+	id, block, err := u.newIdentity(logN)
+	if err != nil {
+		return sealing{}, err
+	}
+	return newSealing(u.kind(), block, id)
+}
+
+// sealing is how the file is sealed, opened.
+func (u Unlock) sealing(f *sealedFile) (sealing, error) {
+	id, err := u.identity(f)
+	if err != nil {
+		return sealing{}, err
+	}
+	return newSealing(f.unlock, f.identity, id)
+}
+
+func newSealing(kind string, block []byte, id *age.X25519Identity) (sealing, error) {
+	mac, err := macKey(id)
+	return sealing{kind: kind, block: block, id: id, mac: mac}, err
+}
+
 // newIdentity makes or reads the identity that a new keyring is sealed to, and
 // the first block of its file (nil with a machine key).
 func (u Unlock) newIdentity(logN int) (*age.X25519Identity, []byte, error) {

@@ -6,6 +6,7 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -18,8 +19,8 @@ import (
 // with version ‖ key id ‖ context as associated data. Nonces are random: with
 // 192 bits, 2^64 keys may be wrapped before two nonces meet with probability
 // 2^-65. The key id is a hash of the wrapping key; it lets a key of another
-// domain be told from a damaged one, and will find the right key once wrapping
-// keys are rotated.
+// domain be told from a damaged one, and finds the right one of several wrapping
+// keys. Of a destroyed wrapping key the keyring keeps this hash.
 const (
 	wrapVersion = 1
 	keyIDBytes  = 8
@@ -35,27 +36,15 @@ func wrapKeyHeader(key []byte) []byte {
 	return append([]byte{wrapVersion}, h.Sum(nil)[:keyIDBytes]...)
 }
 
-// wrapper gives the cipher of the domain wrapping key and its header.
-func (k *Embedded) wrapper(ctx context.Context) (cipher.AEAD, []byte, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, nil, err
-	}
-	k.mu.RLock()
-	defer k.mu.RUnlock()
-	if k.secrets == nil {
-		return nil, nil, ErrClosed
-	}
-	key := k.secrets[entryWrap]
-	aead, err := chacha20poly1305.NewX(key)
-	return aead, wrapKeyHeader(key), err
-}
-
 // Wrap implements [Wrapper].
 func (k *Embedded) Wrap(ctx context.Context, context string, dataKey []byte) ([]byte, error) {
 	if len(dataKey) == 0 || len(dataKey) > MaxSecret || len(context) == 0 || len(context) > MaxContext {
 		return nil, fmt.Errorf("keyring: wrapping %d bytes under a context of %d: 1 to %d and 1 to %d are taken", len(dataKey), len(context), MaxSecret, MaxContext)
 	}
-	aead, header, err := k.wrapper(ctx)
+	if err := k.follow(ctx); err != nil {
+		return nil, fmt.Errorf("wrapping a key: %w", err)
+	}
+	aead, header, err := k.newestWrapping()
 	if err != nil {
 		return nil, err
 	}
@@ -66,25 +55,111 @@ func (k *Embedded) Wrap(ctx context.Context, context string, dataKey []byte) ([]
 	return aead.Seal(out, nonce, dataKey, append(header, context...)), nil
 }
 
+// newestWrapping gives the cipher of the newest wrapping key, and its header.
+func (k *Embedded) newestWrapping() (cipher.AEAD, []byte, error) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if k.secrets == nil {
+		return nil, nil, ErrClosed
+	}
+	key := k.secrets[wrapEntry(newestWrap(k.secrets))]
+	aead, err := chacha20poly1305.NewX(key)
+	return aead, wrapKeyHeader(key), err
+}
+
 // Unwrap implements [Wrapper]. It gives ErrForeignKey for a key of another
 // domain, and ErrUnwrap where the bytes or the context are not those of Wrap.
 func (k *Embedded) Unwrap(ctx context.Context, context string, wrapped []byte) ([]byte, error) {
-	aead, header, err := k.wrapper(ctx)
+	aead, _, _, err := k.wrapping(ctx, wrapped)
 	if err != nil {
 		return nil, err
 	}
-	if len(wrapped) <= wrapExtra || len(wrapped) > wrapExtra+MaxSecret {
-		return nil, fmt.Errorf("%w (%d bytes)", ErrUnwrap, len(wrapped))
-	}
-	if wrapped[0] != wrapVersion {
-		return nil, fmt.Errorf("%w (format %d, this program reads %d)", ErrUnwrap, wrapped[0], wrapVersion)
-	}
-	if !bytes.Equal(wrapped[:wrapHeader], header) {
-		return nil, ErrForeignKey
-	}
-	key, err := aead.Open(nil, wrapped[wrapHeader:wrapPrefix], wrapped[wrapPrefix:], append(header, context...))
+	key, err := aead.Open(nil, wrapped[wrapHeader:wrapPrefix], wrapped[wrapPrefix:], append(bytes.Clone(wrapped[:wrapHeader]), context...))
 	if err != nil {
 		return nil, fmt.Errorf("%w (context %q)", ErrUnwrap, truncate(context))
 	}
 	return key, nil
+}
+
+// Wrapping implements [Wrapper].
+func (k *Embedded) Wrapping(ctx context.Context, wrapped []byte) (version, newest int, err error) {
+	_, version, newest, err = k.wrapping(ctx, wrapped)
+	return version, newest, err
+}
+
+// wrapping finds the wrapping key of a wrapped key. One that this process holds
+// it finds also where the file can no longer be followed.
+func (k *Embedded) wrapping(ctx context.Context, wrapped []byte) (_ cipher.AEAD, version, newest int, err error) {
+	behind := k.follow(ctx)
+	if errors.Is(behind, ErrClosed) || ctx.Err() != nil {
+		return nil, 0, 0, behind
+	}
+	if len(wrapped) <= wrapExtra || len(wrapped) > wrapExtra+MaxSecret {
+		return nil, 0, 0, fmt.Errorf("%w (%d bytes)", ErrUnwrap, len(wrapped))
+	}
+	if wrapped[0] != wrapVersion {
+		return nil, 0, 0, fmt.Errorf("%w (format %d, this program reads %d)", ErrUnwrap, wrapped[0], wrapVersion)
+	}
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if k.secrets == nil {
+		return nil, 0, 0, ErrClosed
+	}
+	newest = newestWrap(k.secrets)
+	for version = newest; version > 0; version-- {
+		if key, ok := k.secrets[wrapEntry(version)]; ok {
+			if bytes.Equal(wrapped[:wrapHeader], wrapKeyHeader(key)) {
+				aead, err := chacha20poly1305.NewX(key)
+				return aead, version, newest, err
+			}
+		} else if bytes.Equal(wrapped[1:wrapHeader], k.secrets[gone(wrapEntry(version))]) {
+			return nil, 0, 0, fmt.Errorf("%w: wrapping key %d, under which this was wrapped", ErrDestroyed, version)
+		}
+	}
+	if behind != nil {
+		return nil, 0, 0, fmt.Errorf("looking for a wrapping key: %w", behind)
+	}
+	return nil, 0, 0, ErrForeignKey
+}
+
+// RotateWrapping implements [Wrapper]. The key is on the disk when it returns.
+func (k *Embedded) RotateWrapping(ctx context.Context) (version int, err error) {
+	err = k.change(ctx, func(next map[string][]byte) error {
+		if version = newestWrap(next) + 1; version > maxWraps {
+			return fmt.Errorf("there were %d already", maxWraps)
+		}
+		next[wrapEntry(version)] = random(wrapBytes)
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("making a wrapping key: %w", err)
+	}
+	return version, nil
+}
+
+// DestroyWrapping implements [Wrapper]. They are gone from the file when it
+// returns; earlier copies of the file still hold them.
+func (k *Embedded) DestroyWrapping(ctx context.Context) (n int, err error) {
+	errNone := errors.New("there is one wrapping key")
+	err = k.change(ctx, func(next map[string][]byte) error {
+		for version := newestWrap(next) - 1; version > 0; version-- {
+			name := wrapEntry(version)
+			if key, ok := next[name]; ok {
+				next[gone(name)] = wrapKeyHeader(key)[1:]
+				delete(next, name)
+				n++
+			}
+		}
+		if n == 0 {
+			return errNone
+		}
+		return nil
+	})
+	if errors.Is(err, errNone) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("destroying wrapping keys: %w", err)
+	}
+	return n, nil
 }
