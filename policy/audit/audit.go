@@ -133,11 +133,23 @@ func (a *auditor) entry(seq int64, salt [ledger.SaltSize]byte, text []byte) {
 		a.call(e)
 	case e.Kind == ledger.KindDenied:
 		a.denied(e)
+	case e.Kind == ledger.KindBudget:
+		a.spent(e.Budget)
 	}
 	a.follow(e)
 	if a.opts.Entry != nil {
 		a.opts.Entry(e)
 	}
+}
+
+// spent counts what a budget entry takes from a counter that calls are charged
+// to: they are held to what is left.
+func (a *auditor) spent(b *ledger.Budget) {
+	if b.Counter == "" || b.Action != "spend" {
+		return
+	}
+	at := counter{b.Counter, b.Window}
+	a.used[at] = min(a.used[at]+b.Units, ledger.AllUnits)
 }
 
 // classes are the ids of what is wrong with control entries.

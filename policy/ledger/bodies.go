@@ -59,7 +59,14 @@ func (b *Budget) check(c *checker, _ *Entry) {
 	c.id("budget.resource", b.Resource)
 	c.optional("budget.product", b.Product, c.id)
 	c.need("budget.per", oneOf(b.Per, "period", "lifetime"), "period or lifetime")
-	c.need("budget.window", isCostCentre(b.Window), "a period's name, [A-Za-z0-9._-]{1,32}")
+	if b.Counter == "" {
+		c.need("budget.window", isCostCentre(b.Window), "a period's name, [A-Za-z0-9._-]{1,32}")
+	} else { // the window of a term is named by its grant
+		c.plain("budget.counter", b.Counter)
+		c.need("budget.window", isCostCentre(b.Window) || isID(b.Window), "a period's name, [A-Za-z0-9._-]{1,32}, or a grant's id")
+		c.id("budget.product", b.Product)
+		c.need("budget.action", b.Action == "spend", "spend, where there is a counter")
+	}
 	c.whole("budget.units", b.Units, 0, maxInteger)
 	c.need("budget.action", oneOf(b.Action, "set", "spend"), "set or spend")
 }
@@ -148,9 +155,16 @@ func (b *Dispute) check(c *checker, e *Entry) {
 }
 
 func (b *Access) check(c *checker, _ *Entry) {
-	c.need("access.action", oneOf(b.Action, "unlock", "export", "restore", "dry-run"), "unlock, export, restore or dry-run")
+	c.need("access.action", oneOf(b.Action, "unlock", "export", "backup", "handover", "restore", "dry-run"),
+		"unlock, export, backup, handover, restore or dry-run")
 	c.plain("access.object", b.Object)
 	c.whole("access.count", b.Count, 0, maxInteger)
+	if f := b.Former; f != nil {
+		c.need("access.former", b.Action == "restore", "nothing, but in a restore")
+		c.need("access.former.origin", isOrigin(f.Origin), "a log's origin")
+		c.whole("access.former.size", f.Size, 1, maxInteger)
+		c.digest("access.former.root", f.Root)
+	}
 }
 
 func (b *Key) check(c *checker, e *Entry) {

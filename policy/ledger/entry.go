@@ -25,7 +25,7 @@ const (
 	KindCorrection Kind = "correction" // a line difference in an open month
 	KindClose      Kind = "close"      // a statement month closed
 	KindDispute    Kind = "dispute"    // an objection and its states
-	KindAccess     Kind = "access"     // the operator's own acts on data: unlock, export, restore, dry run
+	KindAccess     Kind = "access"     // the operator's own acts on data: unlock, export, backup, restore, dry run
 	KindKey        Kind = "key"        // keys pinned, made, rotated; entry 0 is the genesis
 	KindStop       Kind = "stop"       // suspend, resume, withdraw, revoke, stop, lift
 	KindShred      Kind = "shred"      // keys destroyed
@@ -131,7 +131,15 @@ type Budget struct {
 	Window   string `json:"window"` // the period's name
 	Units    int64  `json:"units"`  // spent, or the limit where Action is set
 	Action   string `json:"action"` // "set" or "spend"
+
+	// Counter, where it is there, says that calls are charged to the same
+	// counter: a quota's or a share's, as policy/admission names it. What is
+	// spent of it is then Units of what the product counts.
+	Counter string `json:"counter,omitempty"`
 }
+
+// AllUnits, as what is spent, leaves nothing of a counter under any limit.
+const AllUnits = maxInteger
 
 // Call is a settled job.
 type Call struct {
@@ -239,11 +247,23 @@ type Dispute struct {
 	Document string `json:"document,omitempty"` // digest
 }
 
-// Access is an act of the operator's own: what, on what, how much.
+// Access is an act of the operator's own: what, on what, how much. A handover
+// is the last entry that a domain writes before it is moved elsewhere.
 type Access struct {
-	Action string `json:"action"` // unlock, export, restore, dry-run
+	Action string `json:"action"` // unlock, export, backup, handover, restore, dry-run
 	Object string `json:"object"`
 	Count  int64  `json:"count"`
+
+	// Former is the log that this one stands in for: where a restore could not
+	// tell how far the log had come, and so began a new one.
+	Former *Former `json:"former,omitempty"`
+}
+
+// Former is a log that ended, as far as it is known.
+type Former struct {
+	Origin string `json:"origin"`
+	Size   int64  `json:"size"`
+	Root   string `json:"root"` // of the tree of that size, as a digest
 }
 
 // Key records keys pinned, made or rotated. The genesis pins the keys that

@@ -147,11 +147,20 @@ func samples() []*Entry {
 	for i, e := range entries {
 		e.V, e.Seq, e.Time, e.Actor = Version, int64(i), at(10+i), "yingbi://operator/"+testEnterprise
 	}
-	// A second denial, counted, is the other shape of that kind.
-	entries = append(entries, &Entry{
-		V: Version, Seq: int64(len(entries)), Time: at(10 + len(entries)), Actor: "yingbi://server/gateway", Kind: KindDenied,
-		Denied: &Denied{Enterprise: testEnterprise, Reason: ReasonRateLimited, Rule: "rate", Count: 812, From: &from, To: &to},
-	})
+	// Other shapes of some kinds: denials counted, a quota spent unseen, a log
+	// that stands in for another.
+	for _, e := range []*Entry{
+		{Actor: "yingbi://server/gateway", Kind: KindDenied,
+			Denied: &Denied{Enterprise: testEnterprise, Reason: ReasonRateLimited, Rule: "rate", Count: 812, From: &from, To: &to}},
+		{Actor: "yingbi://operator/" + testEnterprise, Kind: KindBudget, Budget: &Budget{
+			Resource: "licences", Product: "licence-live", Per: "period", Window: "2026-11", Units: AllUnits, Action: "spend",
+			Counter: "share/" + testEnterprise + "/licence-live/month"}},
+		{Actor: "yingbi://operator/" + testEnterprise, Kind: KindAccess, Access: &Access{
+			Action: "restore", Object: "backup", Count: 18, Former: &Former{Origin: testOrigin, Size: 18, Root: testDigest("root")}}},
+	} {
+		e.V, e.Seq, e.Time = Version, int64(len(entries)), at(10+len(entries))
+		entries = append(entries, e)
+	}
 	return entries
 }
 
