@@ -40,10 +40,17 @@ trap 'kill $gateway' EXIT
 until [ -s address ]; do kill -0 $gateway; sleep 0.1; done
 export YINGBI_GATEWAY=$(cat address)
 `, 1)
+	asked := strings.Replace(strings.Join(enterprise[1:], ""), "yingbi agent\n", `yingbi agent --listen 127.0.0.1:0 --address-file agent-address & agent=$!
+trap 'kill $gateway $agent' EXIT
+until [ -s agent-address ]; do kill -0 $agent; sleep 0.1; done
+set -- --agent http://$(cat agent-address)
+command -v python3 >/dev/null || python3() { true; }
+`, 1)
+	asked = strings.Replace(asked, "verify.py --product", `verify.py "$@" --product`, 1)
 	if len(enterprise) < 3 || served == operator || auditor == "" {
 		t.Fatal("the README's parts are not as they were: has its form changed?")
 	}
-	return served + "cp -r keys/northwind me\n" + strings.Join(enterprise[1:], "") + auditor
+	return served + "cp -r keys/northwind me\n" + asked + auditor
 }
 
 // Every command line that the README shows parses: the commands exist, and so

@@ -22,12 +22,17 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	examples, err := filepath.Abs("../../sdk/examples")
+	if err != nil {
+		t.Fatal(err)
+	}
 	script := readme(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("SAMPLE", sample)
+			env.Setenv("EXAMPLES", examples)
 			return os.WriteFile(filepath.Join(env.WorkDir, "readme.sh"), []byte(script), 0o600)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
