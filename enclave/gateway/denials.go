@@ -13,7 +13,8 @@ import (
 // denials keeps one enterprise's refusals from filling the ledger: in every
 // window of a minute the first few are entries of their own, what is beyond
 // is counted by reason and rule and becomes one entry each when the window is
-// over.
+// over, or when the process stops. A process that is killed loses the counts of
+// at most the last window and a tick of the upkeep.
 type denials struct {
 	each int // entries of their own in a window
 
@@ -82,8 +83,8 @@ func (d *denials) due(now time.Time, all bool) []ledger.Denied {
 	var out []ledger.Denied
 	for _, enterprise := range slices.Sorted(maps.Keys(d.windows)) {
 		w := d.windows[enterprise]
-		if !all && now.Before(w.start.Add(denialWindowTime)) {
-			continue
+		if age := now.Sub(w.start); !all && 0 <= age && age < denialWindowTime {
+			continue // a clock that was set back does not hold a window open
 		}
 		delete(d.windows, enterprise)
 		keys := slices.SortedFunc(maps.Keys(w.counts), func(a, b denialKey) int {

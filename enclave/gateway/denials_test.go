@@ -51,3 +51,14 @@ func TestDenialsCountReasonsApartAndBounded(t *testing.T) {
 		t.Errorf("counted %d in all, want %d: none may be lost", sum, maxDenialCounts+10)
 	}
 }
+
+// A clock that is set back by a day does not keep counts from the ledger for a
+// day.
+func TestDenialsOutliveNoClock(t *testing.T) {
+	d := newDenials(0)
+	start := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
+	d.note(start, "a", ledger.ReasonNoGrant, "r")
+	if got := d.due(start.Add(-24*time.Hour), false); len(got) != 1 || got[0].Count != 1 {
+		t.Errorf("after the clock went back: %+v, want the one counted", got)
+	}
+}

@@ -53,7 +53,7 @@ func (g *Gateway) Lookup(ctx context.Context, who vocabulary.Identity, req *ying
 	if err := g.claim(ctx, j, v, req.GetFirst(), queries); err != nil {
 		return nil, err
 	}
-	answers, err := g.answer(ctx, table, queries)
+	answers, err := g.answer(ctx, who.ID, table, queries)
 	if err != nil {
 		return nil, err
 	}
@@ -132,8 +132,8 @@ func (g *Gateway) claim(ctx context.Context, j *state.Job, v world.Version, firs
 }
 
 // answer runs the kernel in its turn.
-func (g *Gateway) answer(ctx context.Context, table *release.MaskedTable, queries [][]byte) ([][]byte, error) {
-	if err := g.limit.acquire(ctx); err != nil {
+func (g *Gateway) answer(ctx context.Context, enterprise string, table *release.MaskedTable, queries [][]byte) ([][]byte, error) {
+	if err := g.limit.acquire(ctx, enterprise); err != nil {
 		return nil, err
 	}
 	defer g.limit.release()

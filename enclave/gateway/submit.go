@@ -253,7 +253,7 @@ func (g *Gateway) run(ctx context.Context, v world.Version, j *job) (*result, er
 }
 
 func (g *Gateway) evaluate(ctx context.Context, e *release.Evaluator, j *job) (*result, error) {
-	if err := g.limit.acquire(ctx); err != nil {
+	if err := g.limit.acquire(ctx, j.header.Enterprise); err != nil {
 		return nil, err
 	}
 	defer g.limit.release()

@@ -79,17 +79,15 @@ func (t *tables) table(ctx context.Context, v world.Version) (_ *release.MaskedT
 // too. One that does not open is forgotten, so that a repaired file is found.
 func (t *tables) load(h *held) {
 	v := h.version
-	h.table, h.err = release.OpenTable(context.Background(), t.secrets, release.TablePath(t.dir, v.Product, v.Epoch, v.Version), v.Descriptor)
+	table, err := release.OpenTable(context.Background(), t.secrets, release.TablePath(t.dir, v.Product, v.Epoch, v.Version), v.Descriptor)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	h.table, h.err = table, err
 	close(h.ready)
-	if h.err != nil {
+	if err != nil && t.open[v.Seq] == h { // else it was dropped, and another may be on its way
 		delete(t.open, v.Seq)
-		return
 	}
-	if h.dropped && h.readers == 0 {
-		_ = h.table.Close() // read only: nothing is lost
-	}
+	t.closeIdle(h)
 }
 
 func (t *tables) leave(h *held) {
@@ -132,19 +130,32 @@ func (t *tables) drop(seq int64, h *held) {
 func (t *tables) evaluator(ctx context.Context, v world.Version) (*release.Evaluator, error) {
 	key := evaluatorKey{v.Product, v.Descriptor.Answer, v.Epoch}
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed {
+	e, closed := t.evaluators[key], t.closed
+	t.mu.Unlock()
+	switch {
+	case closed:
 		return nil, errClosed
-	}
-	if e := t.evaluators[key]; e != nil {
+	case e != nil:
 		return e, nil
 	}
-	e, err := release.OpenEvaluator(ctx, t.secrets, v.Descriptor)
+	// Without the lock: a keyring may be on another machine, and slow.
+	opened, err := release.OpenEvaluator(ctx, t.secrets, v.Descriptor)
 	if err != nil {
 		return nil, fmt.Errorf("opening the key of %s epoch %d: %w", v.Product, v.Epoch, err)
 	}
-	t.evaluators[key] = e
-	return e, nil
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e = t.evaluators[key]
+	switch {
+	case t.closed:
+		opened.Zero()
+		return nil, errClosed
+	case e != nil: // another call was faster
+		opened.Zero()
+		return e, nil
+	}
+	t.evaluators[key] = opened
+	return opened, nil
 }
 
 // close closes all tables and clears all keys. No call may be under way.
