@@ -20,7 +20,11 @@
 //     product document as it stands ([SignReview]);
 //   - a publication follows a review of the same document, and its epoch and
 //     version follow the last ones;
-//   - a stop fits what it stops.
+//   - a stop fits what it stops;
+//   - a shred or the retirement of an OPRF key takes nothing that is served: a
+//     shredded epoch, and every epoch made of a shredded column, is over from
+//     that entry on, whatever grace was promised, and nothing is imported or
+//     published that needs what is gone.
 //
 // [World.Fold] is for those who serve: it changes nothing if anything is wrong.
 // [World.Follow] is for those who audit: it goes on as far as the entry can be

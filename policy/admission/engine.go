@@ -205,11 +205,11 @@ func (e *Engine) gravest(reasons []cedar.DiagnosticReason) policy {
 // has ended.
 func (e *Engine) serving(f Facts) (Live, time.Time) {
 	if f.Epoch == 0 {
-		live, ok := e.world.Live(f.Product)
-		if !ok {
+		epochs := e.world.products[f.Product].epochs
+		if len(epochs) == 0 {
 			return Live{}, time.UnixMilli(0)
 		}
-		return live, never
+		return epochs[len(epochs)-1].newest, epochs[len(epochs)-1].until()
 	}
 	at, ok := e.world.epoch(f.Product, f.Epoch)
 	if !ok {

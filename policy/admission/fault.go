@@ -22,6 +22,7 @@ const (
 	ClassPublish   Class = "publish"   //
 	ClassKey       Class = "key"       //
 	ClassStop      Class = "stop"      //
+	ClassShred     Class = "shred"     //
 )
 
 // Fault is one thing wrong with a control entry.

@@ -92,6 +92,8 @@ func (w *World) body(e *ledger.Entry) (faults, func()) {
 		return w.publish(e, e.Publish)
 	case e.Kind == ledger.KindStop && e.Stop != nil:
 		return w.stop(e.Stop)
+	case e.Kind == ledger.KindShred && e.Shred != nil:
+		return w.shred(e, e.Shred)
 	}
 	return nil, nil // of no consequence for admission
 }
@@ -106,6 +108,8 @@ func (w *World) key(e *ledger.Entry, k *ledger.Key) (faults, func()) {
 		return w.pin(e, k)
 	case k.Action == "enrol", (k.Action == "rotate" || k.Action == "retire") && enrollable(role):
 		return w.enrol(e, k, role)
+	case k.Action == "retire" && k.Purpose == "oprf":
+		return w.retireKey(e, k)
 	}
 	return nil, nil // ledger, OPRF and wrapping keys are not admission's business
 }

@@ -70,6 +70,9 @@ type epoch struct {
 	newest Live
 	doc    *vocabulary.Product // under which newest was published
 	ended  time.Time           // when the next epoch was published; zero: it is the live one
+
+	shut    bool  // nothing is served from it any more: its key, or a column under it, is gone
+	keyGone int64 // the entry that ended its key; 0: it is kept
 }
 
 func (p product) status() Status {
@@ -150,6 +153,9 @@ func (w *World) epoch(product string, number int) (epoch, bool) {
 var never = time.UnixMilli(1<<53 - 1)
 
 func (e epoch) until() time.Time {
+	if e.shut {
+		return time.UnixMilli(0) // whatever was promised
+	}
 	if e.ended.IsZero() {
 		return never
 	}
@@ -163,6 +169,14 @@ func (w *World) imported(e *ledger.Entry, i *ledger.Import) (faults, func()) {
 	}
 	if next := w.versions[i.Resource] + 1; i.Version != next {
 		f.add(ClassDocument, "import of "+i.Resource, numbered("version", next), numbered("version", i.Version))
+	}
+	for _, c := range i.Columns {
+		if seq, gone := w.Shredded(i.Resource, c.Name); gone {
+			f.add(ClassMeaning, "import of "+i.Resource, "columns that are kept", c.Name+", which entry "+strconv.FormatInt(seq, 10)+" shredded")
+		}
+	}
+	if of := w.imports[i.Reseals]; i.Reseals != 0 && (of.resource != i.Resource || of.rows != i.Rows) {
+		f.add(ClassMeaning, "import of "+i.Resource, "an earlier import of it with as many rows, which it seals anew", "entry "+strconv.FormatInt(i.Reseals, 10))
 	}
 	return f, func() {
 		w.versions[i.Resource] = max(i.Version, w.versions[i.Resource])
@@ -245,6 +259,11 @@ func (w *World) checkData(f *faults, what string, doc *vocabulary.Product, b *le
 	case b.Population < 1 || b.Population > i.rows:
 		f.add(ClassPublish, what, fmt.Sprintf("a population of 1 to %d, the import's rows", i.rows), strconv.FormatInt(b.Population, 10))
 	}
+	for _, column := range columns(doc) {
+		if seq, gone := w.Shredded(doc.Resource, column); gone {
+			f.add(ClassPublish, what, "columns that are kept", column+", which entry "+strconv.FormatInt(seq, 10)+" shredded")
+		}
+	}
 	if !json.Valid(b.Descriptor) {
 		f.add(ClassPublish, what, "a descriptor in JSON", "something else")
 	}
@@ -266,6 +285,8 @@ func checkSteps(f *faults, what string, p product, doc *vocabulary.Product, b *l
 	n := len(p.epochs)
 	switch {
 	case b.Epoch == n+1 && b.Version == 1:
+	case n > 0 && b.Epoch == n && p.epochs[n-1].shut:
+		f.add(ClassPublish, what, "a new epoch, since this one is shredded", fmt.Sprintf("epoch %d version %d", b.Epoch, b.Version))
 	case n > 0 && b.Epoch == n && b.Version == p.epochs[n-1].newest.Version+1:
 		if !reflect.DeepEqual(meaning(p.epochs[n-1].doc), meaning(doc)) {
 			f.add(ClassPublish, what, "a new epoch, since what its answers mean has changed", "version "+strconv.Itoa(b.Version)+" of epoch "+strconv.Itoa(n))
@@ -298,7 +319,7 @@ func advanced(epochs []epoch, next epoch) []epoch {
 	out := slices.Clone(epochs)
 	if n := len(out); n > 0 && next.newest.Epoch <= n {
 		at := max(next.newest.Epoch, 1) - 1 // below 1 only where an audit follows a bad entry
-		next.ended = out[at].ended
+		next.ended, next.shut, next.keyGone = out[at].ended, out[at].shut, out[at].keyGone
 		out[at] = next
 		return out
 	}

@@ -35,6 +35,7 @@ type World struct {
 	imports  map[int64]imported
 	versions map[string]int // resource → newest import's version
 	reviews  map[int64]reviewed
+	shredded map[string]int64 // columns, as the entry names them → the entry
 
 	spent   map[string]bool  // digests of documents whose approval has been used
 	halted  map[subject]bool // suspended or stopped: enterprises, authorisations
@@ -95,6 +96,7 @@ func NewWorld() *World {
 		imports:    map[int64]imported{},
 		versions:   map[string]int{},
 		reviews:    map[int64]reviewed{},
+		shredded:   map[string]int64{},
 		spent:      map[string]bool{},
 		halted:     map[subject]bool{},
 		revoked:    map[subject]bool{},
@@ -117,6 +119,7 @@ func (w *World) Clone() *World {
 	c.imports = maps.Clone(w.imports)
 	c.versions = maps.Clone(w.versions)
 	c.reviews = maps.Clone(w.reviews)
+	c.shredded = maps.Clone(w.shredded)
 	c.spent = maps.Clone(w.spent)
 	c.halted = maps.Clone(w.halted)
 	c.revoked = maps.Clone(w.revoked)

@@ -163,6 +163,7 @@ var classes = map[admission.Class]string{
 	admission.ClassPublish:   "A15",
 	admission.ClassKey:       "A16",
 	admission.ClassStop:      "A17",
+	admission.ClassShred:     "A18",
 }
 
 // follow folds an entry into the world.
@@ -174,7 +175,7 @@ func (a *auditor) follow(e *ledger.Entry) {
 	}
 	switch e.Kind {
 	case ledger.KindCall, ledger.KindExemption, ledger.KindDenied, ledger.KindAccess, ledger.KindClose,
-		ledger.KindCorrection, ledger.KindDispute, ledger.KindBudget, ledger.KindShred:
+		ledger.KindCorrection, ledger.KindDispute, ledger.KindBudget:
 		return // the policies stay as they are
 	case ledger.KindKey:
 		if e.Key.Action == "genesis" {

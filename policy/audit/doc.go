@@ -32,6 +32,7 @@
 //	A15  a publication without review, out of step, or of what may not be published
 //	A16  an enrolment or a change of keys is inconsistent
 //	A17  a stop does not fit what it stops
+//	A18  a shred of what is served, unknown or shredded already
 //	A20  a request's signature does not verify
 //	A21  a request is signed by another key than the registered one
 //	A22  an enterprise's key is not on the auditor's own list (where one is given)

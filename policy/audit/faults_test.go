@@ -195,6 +195,17 @@ func TestBrokenRules(t *testing.T) {
 		{"stop of what runs not", func(l *logtest.Log) {
 			l.Follow(ledger.Entry{Kind: ledger.KindStop, Stop: &ledger.Stop{Action: "resume", Kind: "Product", ID: logtest.Product, Reason: ledger.ReasonRemedied}})
 		}, []string{"A17 20"}},
+		{"shred of what is served", func(l *logtest.Log) {
+			l.Follow(ledger.Entry{Kind: ledger.KindShred, Shred: &ledger.Shred{Object: ledger.EpochObject(logtest.Product, 1), Keys: 1}})
+		}, []string{"A18 20"}},
+		{"evaluation after the shred of its epoch", func(l *logtest.Log) {
+			late := l.Settlement(l.Header(logtest.Product, vocabulary.Industry, 10), 0)
+			l.Stop("suspend", "Product", logtest.Product)
+			l.Append(ledger.Entry{Kind: ledger.KindShred, Shred: &ledger.Shred{Object: ledger.EpochObject(logtest.Product, 1), Keys: 1}})
+			l.Stop("resume", "Product", logtest.Product)
+			l.Fill(&late)
+			l.Force(late)
+		}, []string{"A25 23"}},
 		{"time goes back", func(l *logtest.Log) {
 			e := ledger.Entry{Kind: ledger.KindAccess, Access: &ledger.Access{Action: "unlock", Object: "x", Count: 1}}
 			l.Fill(&e)

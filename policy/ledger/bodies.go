@@ -20,7 +20,7 @@ func (b *Manifest) check(c *checker, _ *Entry) {
 	}
 }
 
-func (b *Import) check(c *checker, _ *Entry) {
+func (b *Import) check(c *checker, e *Entry) {
 	c.id("import.resource", b.Resource)
 	c.whole("import.version", int64(b.Version), 1, maxInt)
 	c.whole("import.rows", b.Rows, 0, maxInteger)
@@ -32,6 +32,9 @@ func (b *Import) check(c *checker, _ *Entry) {
 		c.whole(path+".distinct", col.Distinct, 0, col.Present)
 	}
 	c.digest("import.digest", b.Digest)
+	if b.Reseals != 0 {
+		c.before("import.reseals", b.Reseals, e)
+	}
 }
 
 func (b *Review) check(c *checker, _ *Entry) {
@@ -198,6 +201,8 @@ func (b *Stop) check(c *checker, _ *Entry) {
 }
 
 func (b *Shred) check(c *checker, _ *Entry) {
-	c.plain("shred.object", b.Object)
+	_, _, column := b.Column()
+	_, _, epoch := b.Epoch()
+	c.need("shred.object", column || epoch, "column/RESOURCE/COLUMN or epoch/PRODUCT/EPOCH")
 	c.whole("shred.keys", int64(b.Keys), 1, maxInt)
 }

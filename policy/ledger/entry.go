@@ -88,6 +88,9 @@ type Import struct {
 	Rows     int64          `json:"rows"`
 	Columns  []ColumnCounts `json:"columns"`
 	Digest   string         `json:"digest"` // of the sealed file
+	// Reseals is the sequence of the import whose data this is, sealed anew under
+	// fresh keys; 0: the data came in.
+	Reseals int64 `json:"reseals,omitempty"`
 }
 
 // ColumnCounts are one column's completeness and uniqueness, as counts.
@@ -266,8 +269,9 @@ type Former struct {
 	Root   string `json:"root"` // of the tree of that size, as a digest
 }
 
-// Key records keys pinned, made or rotated. The genesis pins the keys that
-// everything later is checked against.
+// Key records keys pinned, made, rotated or retired. The genesis pins the keys
+// that everything later is checked against. A retired OPRF key is one of an epoch
+// whose grace has ended; a retired wrapping key takes all before it along.
 type Key struct {
 	Action     string `json:"action"`               // genesis, enrol, create, rotate, retire
 	Purpose    string `json:"purpose"`              // ledger, oprf, wrap, certificate; enrol: the role
@@ -288,8 +292,9 @@ type Stop struct {
 	Reason Reason `json:"reason"` //
 }
 
-// Shred records destroyed keys.
+// Shred records that keys are destroyed for good. From this entry on nothing
+// that needs them is served; the keys go right after it.
 type Shred struct {
-	Object string `json:"object"`
-	Keys   int    `json:"keys"`
+	Object string `json:"object"` // see ColumnObject and EpochObject
+	Keys   int    `json:"keys"`   // how many
 }

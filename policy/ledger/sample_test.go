@@ -142,7 +142,7 @@ func samples() []*Entry {
 		}},
 		{Kind: KindAccess, Access: &Access{Action: "export", Object: "ledger", Count: 12}},
 		{Kind: KindStop, Stop: &Stop{Action: "suspend", Kind: "Product", ID: "licence-live", Reason: ReasonRiskFound}},
-		{Kind: KindShred, Shred: &Shred{Object: "licences/ubi", Keys: 4}},
+		{Kind: KindShred, Shred: &Shred{Object: ColumnObject("licences", "ubi"), Keys: 4}},
 	}
 	for i, e := range entries {
 		e.V, e.Seq, e.Time, e.Actor = Version, int64(i), at(10+i), "yingbi://operator/"+testEnterprise

@@ -60,6 +60,8 @@ func TestValidateNamesTheField(t *testing.T) {
 		{"a signature of 63 bytes", KindReview, func(e *Entry) { e.Review.Signature.Signature = make([]byte, 63) }, "review.signature.signature"},
 		{"a digest in upper case", KindApprove, func(e *Entry) { e.Approve.Digest = strings.ToUpper(e.Approve.Digest) }, "approve.digest"},
 
+		{"seals a later import anew", KindImport, func(e *Entry) { e.Import.Reseals = e.Seq }, "import.reseals"},
+		{"shred of something", KindShred, func(e *Entry) { e.Shred.Object = "everything" }, "shred.object"},
 		{"import that comes later", KindPublish, func(e *Entry) { e.Publish.Import = e.Seq }, "publish.import"},
 		{"negative review", KindPublish, func(e *Entry) { e.Publish.Review = -1 }, "publish.review"},
 		{"free text in a descriptor", KindPublish, func(e *Entry) { e.Publish.Descriptor = json.RawMessage(`{"a":"two words"}`) }, "publish.descriptor"},
