@@ -19,6 +19,8 @@
 //     put together by one who does not know the key is refused with an error
 //     that says which and what to do ([ErrCorrupt], [ErrWrongPassphrase],
 //     [ErrPermissions], …).
+//   - A new passphrase takes a new identity: who has an earlier copy and the
+//     earlier passphrase reads that copy and nothing later.
 //   - A wrapped key opens under its own context only.
 //   - The mark only goes forward, by compare-and-swap, and is on the disk
 //     before AdvanceMark returns.
@@ -45,7 +47,12 @@
 //	unlock: passphrase
 //	-----BEGIN AGE ENCRYPTED FILE-----     an age identity, sealed with the passphrase
 //	…
-//	-----BEGIN AGE ENCRYPTED FILE-----     the secrets, sealed to that identity
+//	recovery: shares                       with recovery shares only:
+//	-----BEGIN AGE ENCRYPTED FILE-----     the recovery identity, sealed with what the shares split
+//	…
+//	-----BEGIN AGE ENCRYPTED FILE-----     the keyring's identity, sealed to the recovery identity
+//	…
+//	-----BEGIN AGE ENCRYPTED FILE-----     the secrets, sealed to the keyring's identity
 //	…
 //	sha256:<hex>                           of all lines above
 //
@@ -53,11 +60,24 @@
 //
 // Under "unlock: machine-key" the first block is absent: the identity is a
 // file of its own, mode 0600. Two steps let a secret be added without asking
-// for the passphrase, or paying scrypt's second, again. Both blocks are plain
+// for the passphrase, or paying scrypt's second, again. The blocks are plain
 // age files, so that a keyring can be opened without yingbi: cut them apart,
 // `age -d first > id`, `age -d -i id second`.
 //
 // Sealing to a public key does not prove who sealed. The secrets therefore end
-// in an HMAC under a key derived from the identity, and the identity's public
-// half is written nowhere.
+// in an HMAC under a key derived from the identity, which covers the blocks for
+// recovery too, and the identity's public half is written nowhere.
+//
+// # A lost passphrase
+//
+// Without the passphrase (or machine key) nobody opens the file, unless recovery
+// shares were made: t of n open it, fewer reveal nothing. Each is a [Share], a
+// few lines to be kept on paper by n people, none of whom runs the machine
+// alone. They split, by Shamir's scheme over the scalars of ristretto255
+// (github.com/cloudflare/circl/secretsharing, which the project uses anyway), a
+// secret that opens a recovery identity, to which the keyring's own identity is
+// sealed. So they outlast a change of passphrase; they end when new ones are
+// made ([Embedded.Reseal]). An earlier copy of the file is still opened by its
+// own passphrase and its own shares. A share whose bytes were altered on purpose,
+// checksum and all, is found out but not named.
 package keyring

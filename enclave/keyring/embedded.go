@@ -39,6 +39,8 @@ type sealing struct {
 	block []byte // the identity under the passphrase, written back as it was read
 	id    *age.X25519Identity
 	mac   []byte
+
+	recovery *recoveryBlocks // nil without recovery shares
 }
 
 var _ Keyring = (*Embedded)(nil)
@@ -51,6 +53,8 @@ type Options struct {
 	// InsecureTestLogN lowers scrypt's cost in tests; a keyring made with it
 	// does not withstand guessing. Zero: 18.
 	InsecureTestLogN int
+
+	Recovery *Recovery // Create, Reseal, Recover: make recovery shares; nil: none, or keep those there are
 }
 
 func (o Options) withDefaults() Options {
@@ -96,6 +100,11 @@ func Create(path string, unlock Unlock, o Options) (_ *Embedded, err error) {
 	if k.seal, err = unlock.newSealing(o.InsecureTestLogN); err != nil {
 		return nil, err
 	}
+	if o.Recovery != nil {
+		if err := o.Recovery.deal(&k.seal, secrets); err != nil {
+			return nil, err
+		}
+	}
 	if err := k.write(k.seal, secrets); err != nil {
 		return nil, fmt.Errorf("creating the keyring: %w", err)
 	}
@@ -107,7 +116,10 @@ func Create(path string, unlock Unlock, o Options) (_ *Embedded, err error) {
 // ErrCorrupt where it cannot be used. With a passphrase it takes about a
 // second, which is what guessing one costs too.
 func Open(path string, unlock Unlock, o Options) (*Embedded, error) {
-	o = o.withDefaults()
+	return open(path, o.withDefaults(), unlock.sealing)
+}
+
+func open(path string, o Options, how func(*sealedFile) (sealing, error)) (*Embedded, error) {
 	k := &Embedded{path: path, now: o.Now}
 	b, info, err := k.read()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -120,7 +132,7 @@ func Open(path string, unlock Unlock, o Options) (*Embedded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
-	if k.seal, err = unlock.sealing(f); err != nil {
+	if k.seal, err = how(f); err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
 	if k.secrets, err = k.seal.open(f); err != nil {
@@ -171,23 +183,30 @@ func (s *sealing) open(f *sealedFile) (map[string][]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, errSecrets)
 	}
 	body, tag := plain[:len(plain)-macBytes], plain[len(plain)-macBytes:]
-	if !hmac.Equal(tag, s.tag(body)) {
+	if !hmac.Equal(tag, s.tag(body, f.recovery)) {
 		return nil, fmt.Errorf("%w: its secrets were sealed by somebody who does not have its key", ErrCorrupt)
 	}
 	secrets, err := decodeSecrets(body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	if err := checkEntries(secrets, f.id); err != nil {
+	if err := checkEntries(secrets, f.id, f.recovery != nil); err != nil {
 		clearAll(secrets)
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return secrets, nil
 }
 
-func (s *sealing) tag(body []byte) []byte {
+// tag is the secrets' HMAC, which covers the blocks for recovery too.
+func (s *sealing) tag(body []byte, recovery *recoveryBlocks) []byte {
 	h := hmac.New(sha256.New, s.mac)
 	h.Write(body)
+	if recovery != nil {
+		for _, block := range [][]byte{recovery.recovery, recovery.identity} {
+			sum := sha256.Sum256(block)
+			h.Write(sum[:])
+		}
+	}
 	return h.Sum(nil)
 }
 
@@ -199,12 +218,12 @@ func (k *Embedded) write(s sealing, secrets map[string][]byte) error {
 	}
 	plain := encodeSecrets(secrets)
 	defer func() { clear(plain[:cap(plain)]) }()
-	plain = append(plain, s.tag(plain)...)
+	plain = append(plain, s.tag(plain, s.recovery)...)
 	sealed, err := seal(plain, s.id.Recipient())
 	if err != nil {
 		return fmt.Errorf("sealing the secrets: %w", err)
 	}
-	b, err := (&sealedFile{id: secrets[entryID], unlock: s.kind, identity: s.block, secrets: sealed}).encode()
+	b, err := (&sealedFile{id: secrets[entryID], unlock: s.kind, identity: s.block, recovery: s.recovery, secrets: sealed}).encode()
 	if err != nil {
 		return err
 	}
@@ -312,7 +331,7 @@ func (k *Embedded) reload() error {
 		return fmt.Errorf("%w: the file lacks what this process holds: an older copy was put in its place: put the newest back before going on", ErrCorrupt)
 	}
 	clearAll(k.secrets)
-	k.secrets, k.seen, k.info = secrets, sum, info
+	k.secrets, k.seen, k.info, k.seal.recovery = secrets, sum, info, f.recovery
 	return nil
 }
 

@@ -22,34 +22,42 @@ const (
 	entryID    = "#id"     // random; the file says it too, in the clear
 	gonePrefix = "#gone/"  // before the name of what was destroyed
 	wrapBytes  = 32        //
-	maxWraps   = 1 << 16   // wrapping keys in a keyring's life
+	maxNumber  = 1 << 16   // of the entries of a kind, in a keyring's life
 	tombstone  = byte('x') // of a secret; of a wrapping key it is the key's id
 )
 
 func gone(name string) string { return gonePrefix + name }
 
-func wrapEntry(version int) string {
-	if version == 1 {
-		return entryWrap
+// numbered is the name of the nth entry of a kind that is replaced by newer ones.
+func numbered(base string, n int) string {
+	if n == 1 {
+		return base
 	}
-	return entryWrap + "/" + strconv.Itoa(version)
+	return base + "/" + strconv.Itoa(n)
 }
 
-// newestWrap is the number of the newest wrapping key, 0 where there is none.
-func newestWrap(entries map[string][]byte) int {
+// newestOf is the number of the newest entry of a kind, 0 where there is none.
+func newestOf(entries map[string][]byte, base string) int {
 	newest := 0
-	if _, ok := entries[entryWrap]; ok {
-		newest = 1
-	}
 	for name := range entries {
-		if text, ok := strings.CutPrefix(name, entryWrap+"/"); ok {
-			if n, err := strconv.Atoi(text); err == nil && n <= maxWraps && name == wrapEntry(n) {
-				newest = max(newest, n)
-			}
+		text, ok := strings.CutPrefix(name, base)
+		if !ok {
+			continue
+		}
+		n := 1
+		if text != "" {
+			n, _ = strconv.Atoi(strings.TrimPrefix(text, "/"))
+		}
+		if n > 0 && n <= maxNumber && name == numbered(base, n) {
+			newest = max(newest, n)
 		}
 	}
 	return newest
 }
+
+func wrapEntry(version int) string { return numbered(entryWrap, version) }
+
+func newestWrap(entries map[string][]byte) int { return newestOf(entries, entryWrap) }
 
 // newEntries are those of a new keyring.
 func newEntries(o Options) (map[string][]byte, error) {
@@ -89,8 +97,8 @@ func markKeyOf(entries map[string][]byte) ([]byte, error) {
 }
 
 // checkEntries finds what no keyring wrote. The id is the one that the file
-// says, nil where it is of layout 1.
-func checkEntries(entries map[string][]byte, id []byte) error {
+// says, nil where it is of layout 1; recovery, whether it has blocks for that.
+func checkEntries(entries map[string][]byte, id []byte, recovery bool) error {
 	newest := newestWrap(entries)
 	if newest == 0 {
 		return errors.New("it has no wrapping key")
@@ -110,6 +118,13 @@ func checkEntries(entries map[string][]byte, id []byte) error {
 	}
 	if key, ok := entries[entryMark]; ok != (id != nil) || ok && len(key) != sha256.Size {
 		return errors.New("the key of its mark is missing")
+	}
+	share, _, err := dealing(entries)
+	if err == nil && (share != nil) != recovery {
+		err = errors.New("its blocks for recovery are missing, or not its own")
+	}
+	if err != nil {
+		return err
 	}
 	return nil
 }

@@ -17,16 +17,18 @@ import (
 
 // sealedFile is the keyring's file, apart but not opened.
 type sealedFile struct {
-	id       []byte // random, says which keyring it is; nil in a file of layout 1
-	unlock   string // unlockPassphrase or unlockMachineKey
-	identity []byte // age file; with a passphrase only
-	secrets  []byte // age file
+	id       []byte          // random, says which keyring it is; nil in a file of layout 1
+	unlock   string          // unlockPassphrase or unlockMachineKey
+	identity []byte          // age file; with a passphrase only
+	recovery *recoveryBlocks // age files; with recovery shares only
+	secrets  []byte          // age file
 }
 
 const (
 	fileMagic   = "yingbi keyring v2\n"
 	fileMagic1  = "yingbi keyring v1\n" // without an id; read, never written
 	idLine      = "id: "
+	sharesLine  = "recovery: shares\n"
 	idBytes     = 16
 	unlockLine  = "unlock: "
 	digestLine  = "sha256:"
@@ -38,6 +40,12 @@ func (f *sealedFile) encode() ([]byte, error) {
 	b.WriteString(fileMagic + idLine + hex.EncodeToString(f.id) + "\n" + unlockLine + f.unlock + "\n")
 	if f.unlock == unlockPassphrase {
 		if err := writeArmored(&b, f.identity); err != nil {
+			return nil, err
+		}
+	}
+	if f.recovery != nil {
+		b.WriteString(sharesLine)
+		if err := errors.Join(writeArmored(&b, f.recovery.recovery), writeArmored(&b, f.recovery.identity)); err != nil {
 			return nil, err
 		}
 	}
@@ -110,6 +118,15 @@ func decodeFile(b []byte) (*sealedFile, error) {
 	case unlockLine + unlockMachineKey:
 	default:
 		return corrupt("it does not say how it is unlocked")
+	}
+	if after, ok := bytes.CutPrefix(rest, []byte(sharesLine)); ok && !first {
+		f.recovery = new(recoveryBlocks)
+		if f.recovery.recovery, rest, err = cutArmored(after); err == nil {
+			f.recovery.identity, rest, err = cutArmored(rest)
+		}
+		if err != nil {
+			return corrupt("its blocks for recovery: " + err.Error())
+		}
 	}
 	if f.secrets, rest, err = cutArmored(rest); err != nil {
 		return corrupt("its secrets: " + err.Error())

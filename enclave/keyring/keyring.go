@@ -112,6 +112,7 @@ var (
 	ErrMarkBack        = errors.New("keyring: the mark only goes forward")
 	ErrDestroyed       = errors.New("keyring: destroyed for good")
 	ErrResealed        = errors.New("keyring: sealed anew since it was opened")
+	ErrShares          = errors.New("keyring: the recovery shares do not open it")
 
 	// Of a keyring on a server.
 	ErrUnavailable = errors.New("keyring: its server does not answer")

@@ -250,9 +250,9 @@ func TestEntriesThatNoKeyringWrote(t *testing.T) {
 		for n, v := range k.secrets {
 			e[n] = v
 		}
-		must(t, checkEntries(e, id))
+		must(t, checkEntries(e, id, false))
 		edit(e)
-		if err := checkEntries(e, id); err == nil {
+		if err := checkEntries(e, id, false); err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}

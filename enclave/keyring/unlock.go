@@ -56,7 +56,7 @@ func (u Unlock) newSealing(logN int) (sealing, error) {
 	if err != nil {
 		return sealing{}, err
 	}
-	return newSealing(u.kind(), block, id)
+	return newSealing(&sealedFile{unlock: u.kind(), identity: block}, id)
 }
 
 // sealing is how the file is sealed, opened.
@@ -65,12 +65,12 @@ func (u Unlock) sealing(f *sealedFile) (sealing, error) {
 	if err != nil {
 		return sealing{}, err
 	}
-	return newSealing(f.unlock, f.identity, id)
+	return newSealing(f, id)
 }
 
-func newSealing(kind string, block []byte, id *age.X25519Identity) (sealing, error) {
+func newSealing(f *sealedFile, id *age.X25519Identity) (sealing, error) {
 	mac, err := macKey(id)
-	return sealing{kind: kind, block: block, id: id, mac: mac}, err
+	return sealing{kind: f.unlock, block: f.identity, id: id, mac: mac, recovery: f.recovery}, err
 }
 
 // newIdentity makes or reads the identity that a new keyring is sealed to, and
@@ -118,18 +118,26 @@ func (u Unlock) identity(f *sealedFile) (*age.X25519Identity, error) {
 		return nil, fmt.Errorf("opening with the passphrase: %w", err)
 	}
 	s.SetMaxWorkFactor(maxLogN)
-	text, err := unseal(f.identity, s)
+	id, err := openIdentity(f.identity, s)
+	if errors.Is(err, age.ErrIncorrectIdentity) {
+		return nil, fmt.Errorf("%w: try again; without the passphrase only recovery shares open this file", ErrWrongPassphrase)
+	}
 	if err != nil {
-		if errors.Is(err, age.ErrIncorrectIdentity) {
-			return nil, fmt.Errorf("%w: try again; without the passphrase nobody can open this file", ErrWrongPassphrase)
-		}
 		return nil, fmt.Errorf("%w: its first block: %w", ErrCorrupt, err)
+	}
+	return id, nil
+}
+
+// openIdentity opens an identity that was sealed to another.
+func openIdentity(block []byte, with age.Identity) (*age.X25519Identity, error) {
+	text, err := unseal(block, with)
+	if err != nil {
+		return nil, err
 	}
 	defer clear(text)
 	id, err := age.ParseX25519Identity(string(text))
 	if err != nil {
-		// The parser's error could quote the identity.
-		return nil, fmt.Errorf("%w: its first block holds no age identity", ErrCorrupt)
+		return nil, errors.New("it holds no age identity") // the parser's error could quote one
 	}
 	return id, nil
 }

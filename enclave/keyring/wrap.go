@@ -125,8 +125,8 @@ func (k *Embedded) wrapping(ctx context.Context, wrapped []byte) (_ cipher.AEAD,
 // RotateWrapping implements [Wrapper]. The key is on the disk when it returns.
 func (k *Embedded) RotateWrapping(ctx context.Context) (version int, err error) {
 	err = k.change(ctx, func(next map[string][]byte) error {
-		if version = newestWrap(next) + 1; version > maxWraps {
-			return fmt.Errorf("there were %d already", maxWraps)
+		if version = newestWrap(next) + 1; version > maxNumber {
+			return fmt.Errorf("there were %d already", maxNumber)
 		}
 		next[wrapEntry(version)] = random(wrapBytes)
 		return nil
