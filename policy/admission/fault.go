@@ -21,6 +21,7 @@ const (
 	ClassReview    Class = "review"    //
 	ClassPublish   Class = "publish"   //
 	ClassKey       Class = "key"       //
+	ClassHandOver  Class = "hand-over" // of the log's key
 	ClassStop      Class = "stop"      //
 	ClassShred     Class = "shred"     //
 )

@@ -106,12 +106,47 @@ func (w *World) key(e *ledger.Entry, k *ledger.Key) (faults, func()) {
 	switch role := vocabulary.Role(k.Purpose); {
 	case k.Action == "genesis":
 		return w.pin(e, k)
+	case k.Action == "rotate" && k.Purpose == ledger.PurposeLedger:
+		return w.handOver(e, k)
 	case k.Action == "enrol", (k.Action == "rotate" || k.Action == "retire") && enrollable(role):
 		return w.enrol(e, k, role)
 	case k.Action == "retire" && k.Purpose == "oprf":
 		return w.retireKey(e, k)
 	}
-	return nil, nil // ledger, OPRF and wrapping keys are not admission's business
+	return nil, nil // OPRF and wrapping keys are not admission's business
+}
+
+// handOver takes the passing of the log to another key, which the key in force
+// and the new one signed. That its root is the log's is for those to check who
+// have the tree.
+func (w *World) handOver(e *ledger.Entry, k *ledger.Key) (faults, func()) {
+	var f faults
+	what := "the hand-over of the log's key"
+	if w.logKeys == nil {
+		f.add(ClassHandOver, what, "a ledger key that the genesis pins", "none")
+		return f, nil
+	}
+	if owner, taken := w.owners[k.Public]; taken {
+		f.add(ClassHandOver, what, "a key that nobody holds or held", "the key of "+owner)
+	}
+	next := w.logKeys.Clone()
+	before := len(next.HandOvers())
+	switch err := next.Follow(k.HandOver); {
+	case err != nil:
+		f.add(ClassHandOver, what, "one that the key in force and the new key signed", err.Error())
+		return f, nil
+	case len(next.HandOvers()) == before:
+		f.add(ClassHandOver, what, "one that was not made before", "the same again")
+		return f, nil
+	}
+	if h, err := ledger.ParseHandOver(k.HandOver); err != nil || h.Tree.N != e.Seq {
+		f.add(ClassHandOver, what, "one at the tree before entry "+strconv.FormatInt(e.Seq, 10), "one at another")
+		return f, nil
+	}
+	return f, func() {
+		w.logKeys = next
+		w.owners[k.Public] = ledger.PurposeLedger
+	}
 }
 
 // pin takes the genesis. The three bodies must be three keys: an operator that
@@ -152,6 +187,9 @@ func (w *World) pin(e *ledger.Entry, k *ledger.Key) (faults, func()) {
 			return // pinned means pinned
 		}
 		w.genesis = &g
+		if v, err := ledger.LogVerifier(g.Origin, g.Log); g.Log != nil && err == nil {
+			w.logKeys, _ = ledger.NewLogKeys(v) // without hand-overs there is nothing to refuse
+		}
 		for text, role := range owners {
 			w.owners[text] = role
 		}

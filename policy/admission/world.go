@@ -20,6 +20,7 @@ type World struct {
 	time time.Time // its time
 
 	genesis   *Genesis
+	logKeys   *ledger.LogKeys // immutable; nil where the genesis names no ledger key
 	catalogue *vocabulary.Catalogue
 	documents map[subject]document
 
@@ -61,7 +62,7 @@ type Genesis struct {
 	Operator   ed25519.PublicKey
 	Authoriser ed25519.PublicKey // nil: none pinned, so no ceiling can be set
 	Authority  ed25519.PublicKey // nil: none pinned
-	Log        ed25519.PublicKey // the ledger's signing key; nil where entry 0 does not name it
+	Log        ed25519.PublicKey // the ledger's first signing key; nil where entry 0 does not name it
 	CA         string            // digest of the CA certificate
 }
 
@@ -143,6 +144,10 @@ func (w *World) Keys() Genesis {
 	}
 	return *w.genesis
 }
+
+// LogKeys are the keys that sign the log's checkpoints: the pinned one and those
+// that it was handed over to. Nil before entry 0. Do not change it.
+func (w *World) LogKeys() *ledger.LogKeys { return w.logKeys }
 
 // EnrolledKey is the signing key enrolled for an identity.
 func (w *World) EnrolledKey(uri string) (ed25519.PublicKey, bool) {

@@ -164,6 +164,7 @@ var classes = map[admission.Class]string{
 	admission.ClassKey:       "A16",
 	admission.ClassStop:      "A17",
 	admission.ClassShred:     "A18",
+	admission.ClassHandOver:  "A19",
 }
 
 // follow folds an entry into the world.

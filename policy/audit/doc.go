@@ -33,6 +33,7 @@
 //	A16  an enrolment or a change of keys is inconsistent
 //	A17  a stop does not fit what it stops
 //	A18  a shred of what is served, unknown or shredded already
+//	A19  a hand-over of the log's key that key in force and new key did not sign, or not at its place
 //	A20  a request's signature does not verify
 //	A21  a request is signed by another key than the registered one
 //	A22  an enterprise's key is not on the auditor's own list (where one is given)

@@ -186,10 +186,24 @@ func (b *Key) check(c *checker, e *Entry) {
 		c.key("key.operator", b.Operator)
 		c.key("key.authoriser", b.Authoriser)
 		c.key("key.authority", b.Authority)
+		b.checkHandOver(c, e)
 		return
 	}
 	c.need("key.origin", b.Origin == "" && b.Operator == "" && b.Authoriser == "" && b.Authority == "" && b.CA == "",
 		"pinned keys in the genesis only")
+	b.checkHandOver(c, e)
+}
+
+// checkHandOver: the ledger's key changes by a hand-over, at this very entry, and
+// nothing else has one. Who signed it is not the form's business.
+func (b *Key) checkHandOver(c *checker, e *Entry) {
+	if b.Action != "rotate" || b.Purpose != PurposeLedger {
+		c.need("key.handOver", len(b.HandOver) == 0, "no hand-over but in a rotation of the ledger's key")
+		return
+	}
+	h, err := ParseHandOver(b.HandOver)
+	c.need("key.handOver", err == nil && h.Tree.N == e.Seq, "a hand-over at as many entries as come before this one")
+	c.need("key.public", err == nil && b.Public == FormatKey(h.NewKey()), "the key that the hand-over leads to")
 }
 
 func (b *Stop) check(c *checker, _ *Entry) {

@@ -16,31 +16,39 @@ import (
 // included.
 const MaxCheckpoint = 64 << 10
 
-// logSigner signs notes. It holds the key itself and not, as x/mod's own signer
-// does, a text of it, so that the caller can zero the key.
-type logSigner struct {
+// LogSigner is a log's note signer. It holds the key itself and not, as x/mod's
+// own signer does, a text of it, so that the caller can zero the key.
+type LogSigner struct {
 	name string
 	hash uint32
+	vkey string
 	key  ed25519.PrivateKey
 }
 
-func (s *logSigner) Name() string    { return s.name }
-func (s *logSigner) KeyHash() uint32 { return s.hash }
-func (s *logSigner) Sign(msg []byte) ([]byte, error) {
-	return ed25519.Sign(s.key, msg), nil
-}
+// Name is the log's origin. It implements note.Signer, as do KeyHash and Sign.
+func (s *LogSigner) Name() string { return s.name }
+
+// KeyHash is the key id of the signed-note format.
+func (s *LogSigner) KeyHash() uint32 { return s.hash }
+
+// Sign signs a note's text.
+func (s *LogSigner) Sign(msg []byte) ([]byte, error) { return ed25519.Sign(s.key, msg), nil }
+
+// VKey is the verifier key of what it signs.
+func (s *LogSigner) VKey() string { return s.vkey }
 
 // NewLogSigner makes the log's note signer. It keeps key, which the caller may
 // zero when the signer is no longer used.
-func NewLogSigner(origin string, key ed25519.PrivateKey) (note.Signer, error) {
+func NewLogSigner(origin string, key ed25519.PrivateKey) (*LogSigner, error) {
 	if len(key) != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("log signer: %w: a private key has %d bytes", ErrMalformed, ed25519.PrivateKeySize)
 	}
-	v, err := LogVerifier(origin, key.Public().(ed25519.PublicKey))
+	vkey := VKey(origin, key.Public().(ed25519.PublicKey))
+	v, err := ParseVKey(vkey)
 	if err != nil {
 		return nil, fmt.Errorf("log signer: %w", err)
 	}
-	return &logSigner{name: origin, hash: v.KeyHash(), key: key}, nil
+	return &LogSigner{name: origin, hash: v.KeyHash(), vkey: vkey, key: key}, nil
 }
 
 // LogVerifier makes the verifier of a log's checkpoints.

@@ -282,6 +282,7 @@ type Key struct {
 	Authoriser string `json:"authoriser,omitempty"` // genesis: pinned
 	Authority  string `json:"authority,omitempty"`  // genesis: pinned
 	CA         string `json:"ca,omitempty"`         // genesis: digest of the CA certificate
+	HandOver   []byte `json:"handOver,omitempty"`   // rotate of the ledger's key: the note that both keys signed
 }
 
 // Stop stops something or lets it go on.

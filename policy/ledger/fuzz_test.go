@@ -14,6 +14,8 @@ func FuzzDecode(f *testing.F) {
 	for _, e := range samples() {
 		f.Add(mustEncode(f, e))
 	}
+	f.Add(mustEncode(f, &Entry{V: Version, Seq: 5, Time: at(1), Kind: KindKey, Actor: samples()[0].Actor, Key: &Key{
+		Action: "rotate", Purpose: PurposeLedger, Public: testPublic("second"), HandOver: handOver(f, "log", "second", 5)}}))
 	f.Add([]byte(`{"v":2}`))
 	f.Add([]byte(`{"actor":"","kind":"call"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {

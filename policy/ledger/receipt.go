@@ -29,14 +29,31 @@ func NewReceipt(entry []byte, salt [SaltSize]byte, idx int64, p tlog.RecordProof
 // Verify decodes the entry and checks that the log whose verifier is given
 // signed a tree that has the entry at the index that the entry names.
 func (r *Receipt) Verify(v note.Verifier) (*Entry, tlog.Tree, error) {
-	entry, tree, err := r.verify(v)
+	return r.verified(func(msg []byte) (tlog.Tree, error) { return OpenCheckpoint(msg, v) })
+}
+
+// VerifyBy is Verify for a log that has had several keys.
+func (r *Receipt) VerifyBy(k *LogKeys) (*Entry, tlog.Tree, error) { return r.verified(k.Checkpoint) }
+
+// Checkpoint is the signed checkpoint that the receipt is under, as it stands in
+// the proof, unchecked.
+func (r *Receipt) Checkpoint() ([]byte, error) {
+	_, _, checkpoint, err := parseProof(r.Proof)
+	return []byte(checkpoint), err
+}
+
+// opener checks a signed checkpoint and gives its tree.
+type opener func(checkpoint []byte) (tlog.Tree, error)
+
+func (r *Receipt) verified(open opener) (*Entry, tlog.Tree, error) {
+	entry, tree, err := r.verify(open)
 	if err != nil {
 		return nil, tlog.Tree{}, fmt.Errorf("verifying a receipt: %w", err)
 	}
 	return entry, tree, nil
 }
 
-func (r *Receipt) verify(v note.Verifier) (*Entry, tlog.Tree, error) {
+func (r *Receipt) verify(open opener) (*Entry, tlog.Tree, error) {
 	entry, err := Decode(r.Entry)
 	if err != nil {
 		return nil, tlog.Tree{}, err
@@ -48,7 +65,7 @@ func (r *Receipt) verify(v note.Verifier) (*Entry, tlog.Tree, error) {
 	if err != nil {
 		return nil, tlog.Tree{}, err
 	}
-	tree, err := OpenCheckpoint([]byte(checkpoint), v)
+	tree, err := open([]byte(checkpoint))
 	if err != nil {
 		return nil, tlog.Tree{}, err
 	}

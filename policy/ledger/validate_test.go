@@ -145,6 +145,11 @@ func TestValidateNamesTheField(t *testing.T) {
 		{"a genesis without authority", KindKey, func(e *Entry) { e.Key.Authority = "" }, "key.authority"},
 		{"a genesis without origin", KindKey, func(e *Entry) { e.Key.Origin = "" }, "key.origin"},
 		{"pinned keys later on", KindKey, func(e *Entry) { e.Key.Action = "rotate" }, "key.origin"},
+		{"a rotated ledger key without hand-over", KindKey, func(e *Entry) { e.Seq = 5; *e.Key = Key{Action: "rotate", Purpose: "ledger"} }, "key.handOver"},
+		{"a hand-over elsewhere", KindKey, rotated(t, func(e *Entry) { e.Seq++ }), "key.handOver"},
+		{"a hand-over to another key", KindKey, rotated(t, func(e *Entry) { e.Key.Public = testPublic("log") }), "key.public"},
+		{"a hand-over of a certificate's key", KindKey, rotated(t, func(e *Entry) { e.Key.Purpose = "certificate" }), "key.handOver"},
+		{"a hand-over in the genesis", KindKey, func(e *Entry) { e.Key.HandOver = handOver(t, "log", "second", 0) }, "key.handOver"},
 		{"another act on keys", KindKey, func(e *Entry) { e.Key.Action = "lose" }, "key.action"},
 		{"another stop", KindStop, func(e *Entry) { e.Stop.Action = "pause" }, "stop.action"},
 		{"a stop without reason", KindStop, func(e *Entry) { e.Stop.Reason = "" }, "stop.reason"},
@@ -243,5 +248,17 @@ func TestNewTime(t *testing.T) {
 	}
 	if now := NewTime(time.Now()).Time; now != now.Round(0).Truncate(time.Millisecond) {
 		t.Error("NewTime keeps a monotonic reading or more than milliseconds")
+	}
+}
+
+// rotated makes a rotation of the ledger's key, and spoils it.
+func rotated(t *testing.T, spoil func(*Entry)) func(*Entry) {
+	return func(e *Entry) {
+		e.Seq = 5
+		*e.Key = Key{Action: "rotate", Purpose: PurposeLedger, ID: "ledger/2", Public: testPublic("second"), HandOver: handOver(t, "log", "second", 5)}
+		if err := e.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		spoil(e)
 	}
 }
