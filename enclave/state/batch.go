@@ -37,6 +37,7 @@ type batch struct {
 type pending struct {
 	time     int64 // of the newest entry
 	control  int64
+	closed   bool // the log was handed over
 	entries  []entryRow
 	newJobs  []string // keys of jobs
 	renewed  []string // keys of jobs
@@ -97,7 +98,7 @@ func (s *Store) begin() (_ *batch, err error) {
 	if b.mark, err = s.checkMark(outer, b.head.tree, r); err != nil {
 		return nil, err
 	}
-	b.time, b.control = b.head.time, b.head.control
+	b.time, b.control, b.closed = b.head.time, b.head.control, b.head.closed
 	b.jobs, b.counters = map[string]*Job{}, map[counterKey]*counter{}
 	s.at("locked")
 	return b, nil

@@ -81,6 +81,7 @@ type checker struct {
 	tree    plainTree
 	time    int64
 	control int64
+	closed  bool         // the newest entry hands the log over
 	cps     []checkpoint // a page of those to come
 	cpAfter int64
 	cpLast  bool
@@ -212,6 +213,7 @@ func (c *checker) columns(where string, e *ledger.Entry, row *checkedEntry) {
 	if isControl(e.Kind) {
 		c.control = row.seq
 	}
+	c.closed = e.Access != nil && e.Access.Action == "handover"
 	call := e.TheCall()
 	if call == nil {
 		return
@@ -269,6 +271,9 @@ func (c *checker) end(ctx context.Context) error {
 	}
 	if c.head.time != c.time || c.head.control != c.control {
 		c.report.find("head", "has another time or control entry than the entries")
+	}
+	if c.head.closed != c.closed {
+		c.report.find("head", "says handed over: %t; the newest entry, %t", c.head.closed, c.closed)
 	}
 	cp, err := readCheckpoint(ctx, c.s.reads)
 	if errors.Is(err, ErrNotFound) {

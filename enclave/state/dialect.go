@@ -29,6 +29,9 @@ type dialect interface {
 	// row locks (PostgreSQL).
 	begin(ctx context.Context, conn *sql.Conn) error
 	commit(ctx context.Context, conn *sql.Conn) error
+	// snapshot begins a transaction that only reads, and sees what was committed
+	// when it first read.
+	snapshot(ctx context.Context, conn *sql.Conn) error
 	// forUpdate is appended to the statement that reads the head under the lock.
 	forUpdate() string
 	// limit bounds a batch's statements in time. SQLite's run in this process

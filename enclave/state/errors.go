@@ -36,6 +36,9 @@ var (
 	ErrLookupsExhausted = errors.New("state: the job's lookups are exhausted")
 	// ErrLookupReused: another query was answered under this index.
 	ErrLookupReused = errors.New("state: another query was made under this lookup index")
+	// ErrHandedOver: the log goes on in the domain that its last backup was
+	// restored to, and nowhere else.
+	ErrHandedOver = errors.New("state: the log was handed over: it goes on where its last backup is restored; to go on here, restore that backup here")
 	// ErrLayout: the database's layout is of another program version.
 	ErrLayout = errors.New("state: the database has another layout than this program")
 	// ErrOrigin: the database is another log's.

@@ -34,20 +34,11 @@ func migrate(ctx context.Context, d dialect, readOnly bool) error {
 }
 
 func migrateOnce(ctx context.Context, d dialect, readOnly bool) (err error) {
-	db, err := d.open(useMigrate)
+	p, err := migrations(d)
 	if err != nil {
 		return err
 	}
-	sub, err := fs.Sub(migrationFiles, "migrations")
-	if err != nil {
-		return errors.Join(err, db.Close())
-	}
-	p, err := goose.NewProvider(d.migrations(), db, translated{sub, d.translate},
-		goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return errors.Join(err, db.Close())
-	}
-	defer func() { err = errors.Join(err, p.Close()) }() // closes db too
+	defer func() { err = errors.Join(err, p.Close()) }()
 	at, want, err := p.GetVersions(ctx)
 	switch {
 	case err != nil:
@@ -63,6 +54,25 @@ func migrateOnce(ctx context.Context, d dialect, readOnly bool) (err error) {
 		return fmt.Errorf("bringing the layout from version %d to %d: %w", at, want, err)
 	}
 	return nil
+}
+
+// migrations are the steps from each layout to the next. Closing them closes
+// their connections.
+func migrations(d dialect) (*goose.Provider, error) {
+	db, err := d.open(useMigrate)
+	if err != nil {
+		return nil, err
+	}
+	sub, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	p, err := goose.NewProvider(d.migrations(), db, translated{sub, d.translate},
+		goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return p, nil
 }
 
 // translated is a file system whose files are read in the engine's dialect.

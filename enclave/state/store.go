@@ -245,16 +245,19 @@ type head struct {
 	tree    tlog.Tree
 	time    int64 // of the newest entry
 	control int64 // newest control entry, -1 if none
+	closed  bool  // handed over: see Tx.HandOver
 }
 
 // readHead reads the head row; forUpdate locks it, where the engine does so by row.
 func readHead(ctx context.Context, q querier, forUpdate string) (head, error) {
-	rows, err := q.query(ctx, "SELECT size, root, time, control FROM head WHERE one = 1"+forUpdate)
+	rows, err := q.query(ctx, "SELECT size, root, time, control, closed FROM head WHERE one = 1"+forUpdate)
 	var h head
 	var root []byte
-	if err := scanOne(rows, err, &h.tree.N, &root, &h.time, &h.control); err != nil {
+	var closed int64
+	if err := scanOne(rows, err, &h.tree.N, &root, &h.time, &h.control, &closed); err != nil {
 		return h, fmt.Errorf("reading the tree head: %w", err)
 	}
+	h.closed = closed != 0
 	return h, setHash(&h.tree.Hash, root)
 }
 

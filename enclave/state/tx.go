@@ -71,6 +71,10 @@ func (tx *Tx) complete(claim bool) error {
 		return tx.b.broken
 	case len(tx.callSeq) > 0:
 		return fmt.Errorf("%w: a call was appended and its job not put", ErrUnlogged)
+	case tx.before.closed && tx.b.closed && (claim || tx.changed()):
+		return ErrHandedOver
+	case tx.before.closed != tx.b.closed && len(tx.seqs) == 0:
+		return ErrUnlogged
 	case tx.wrote && len(tx.seqs) == 0 && !claim:
 		return ErrUnlogged
 	}
