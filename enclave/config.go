@@ -54,6 +54,7 @@ type Limits struct {
 	QueriesPerCall     int      `yaml:"queriesPerCall"`     // queries in one Lookup
 	DenialsPerMinute   int      `yaml:"denialsPerMinute"`   // denied entries of one enterprise; the rest are counted in one
 	MaxMessageBytes    int      `yaml:"maxMessageBytes"`    //
+	BytesInFlight      int      `yaml:"bytesInFlight"`      // of requests held at once; 0: a quarter of GOMEMLIMIT, else 512 MiB
 	CallTimeout        Duration `yaml:"callTimeout"`        //
 	CertificateDays    int      `yaml:"certificateDays"`    // how long a signed identity is valid
 	ServerCertDaysLeft int      `yaml:"serverCertDaysLeft"` // the server's certificate is renewed when it has fewer days left
@@ -189,6 +190,7 @@ func (c *Config) validateLimits(fail func(string, any, string) error) error {
 		{"limits.queriesPerCall", c.Limits.QueriesPerCall, 1, 4096},
 		{"limits.denialsPerMinute", c.Limits.DenialsPerMinute, 1, 1 << 20},
 		{"limits.maxMessageBytes", c.Limits.MaxMessageBytes, 1 << 20, 1 << 30},
+		{"limits.bytesInFlight", c.Limits.BytesInFlight, 0, 1 << 40},
 		{"limits.certificateDays", c.Limits.CertificateDays, 1, 3650},
 		{"limits.serverCertDaysLeft", c.Limits.ServerCertDaysLeft, 1, 300},
 		{"publish.workers", c.Publish.Workers, 0, 1024},

@@ -36,7 +36,7 @@ func (e *env) serveCommand() *cobra.Command {
 			limits := d.Config().Limits
 			s, err := server.New(g, server.Options{
 				Certificate: certificate, ClientCAs: pool, Clock: e.clock,
-				MaxMessage: limits.MaxMessageBytes, Timeout: time.Duration(limits.CallTimeout),
+				MaxMessage: limits.MaxMessageBytes, InFlight: int64(limits.BytesInFlight), Timeout: time.Duration(limits.CallTimeout),
 				Log: slog.New(slog.NewJSONHandler(e.stderr, nil)),
 			})
 			if err != nil {

@@ -1,8 +1,10 @@
 // Package server is the edge of the domain: gRPC over mutual TLS 1.3.
 //
 // It establishes who is calling (the URI SAN of the client certificate, under
-// the domain's own CA), bounds what a caller can make the process hold (bytes
-// of a message, streams of a connection, seconds of a call), hands the request
+// the domain's own CA), bounds what a caller can make the process hold
+// (connections and calls of one identity, bytes of messages before they are
+// read, seconds that a request takes to come and an answer to be taken, seconds
+// of a call), hands the request
 // to the gateway, and turns the gateway's typed errors into google.rpc.Status
 // with ErrorInfo (domain "yingbi"), a message in English and in Chinese, and a
 // retry hint where there is one.

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/yingbi/yingbi/enclave/gateway"
@@ -24,6 +26,9 @@ import (
 // edge is what every call passes: identity, size, time, recovery, error map.
 type edge struct {
 	timeout time.Duration
+	body    time.Duration // bodyTime
+	message int           // bytes of the longest message
+	intake  *intake
 	log     *slog.Logger
 }
 
@@ -43,44 +48,52 @@ var largest = map[string]int{
 
 type callerKey struct{}
 
+// callerIn is what a call is counted under.
+func callerIn(ctx context.Context) string {
+	if p, ok := peer.FromContext(ctx); ok {
+		return callerName(p.AuthInfo)
+	}
+	return ""
+}
+
 func callerOf(ctx context.Context) vocabulary.Identity {
 	id, _ := ctx.Value(callerKey{}).(vocabulary.Identity)
 	return id
 }
 
-func (e *edge) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
-	defer func() { err = e.finish(info.FullMethod, recover(), err) }()
-	if !ours(info.FullMethod) {
-		return next(ctx, req) // health and reflection hold nothing of the domain
-	}
-	if m, ok := req.(proto.Message); ok {
-		if err := checkSize(info.FullMethod, m); err != nil {
-			return nil, err
-		}
-	}
-	ctx, cancel, err := e.begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer cancel()
-	return next(ctx, req)
-}
-
+// stream takes every call through its bounds: the caller's number of calls
+// before anything is read, the bytes of its messages before they are.
 func (e *edge) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
-	defer func() { err = e.finish(info.FullMethod, recover(), err) }()
-	if !ours(info.FullMethod) {
-		return next(srv, ss)
-	}
-	ctx, cancel, err := e.begin(ss.Context())
+	method := info.FullMethod
+	defer func() { err = e.finish(method, recover(), err) }()
+	ctx, cancel, err := e.begin(ss.Context(), method)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	return next(srv, &boundStream{ServerStream: ss, ctx: ctx, method: info.FullMethod})
+	caller := callerIn(ctx)
+	if err := e.intake.enter(caller); err != nil {
+		return err
+	}
+	defer e.intake.leave(caller)
+	bound := &boundStream{ServerStream: ss, edge: e, ctx: ctx, method: method, caller: caller}
+	defer bound.release()
+	return next(srv, bound)
 }
 
-// begin establishes who is calling and how long the call may take.
-func (e *edge) begin(ctx context.Context) (context.Context, context.CancelFunc, error) {
+// unary refuses: a unary method's message is read before an interceptor sees
+// the call, so that every service is registered by asStreams.
+func (e *edge) unary(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) {
+	return nil, e.finish("", nil, errors.New("server: a service is registered with unary methods"))
+}
+
+// begin establishes who is calling and how long the call may take. Health and
+// reflection hold nothing of the domain: they answer any certificate.
+func (e *edge) begin(ctx context.Context, method string) (context.Context, context.CancelFunc, error) {
+	if !ours(method) {
+		ctx, cancel := context.WithCancel(ctx)
+		return ctx, cancel, nil
+	}
 	id, err := identify(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -95,8 +108,8 @@ func (e *edge) finish(method string, panicked any, err error) error {
 		e.log.Error("panic in a handler", "method", method, "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
 		return toStatus(&gateway.Error{Reason: ledger.ReasonInternal, Rule: "internal"})
 	}
-	if err == nil || !ours(method) {
-		return err
+	if _, ok := err.(interface{ GRPCStatus() *status.Status }); ok || err == nil {
+		return err // gRPC's own word about the stream, or of health and reflection
 	}
 	if gateway.ReasonOf(err) == ledger.ReasonInternal && !errors.Is(err, context.Canceled) {
 		e.log.Error("a call failed inside", "method", method, "error", err)
@@ -117,23 +130,94 @@ func checkSize(method string, m proto.Message) error {
 	return nil
 }
 
-// boundStream gives a stream the call's context and bounds what it receives.
+// Bounds of time within a call. A client that is slower holds nothing longer.
+const (
+	bodyTime  = 20 * time.Second // for a request to come
+	stallTime = 20 * time.Second // for a piece of an answer to be taken
+)
+
+// boundStream gives a stream the call's context, and what it receives a place
+// and a time to come in.
 type boundStream struct {
 	grpc.ServerStream
+	edge   *edge
 	ctx    context.Context
 	method string
+	caller string
+	place  *place // of the last message
 }
 
 func (s *boundStream) Context() context.Context { return s.ctx }
 
-func (s *boundStream) RecvMsg(m any) error {
-	if err := s.ServerStream.RecvMsg(m); err != nil {
+func (s *boundStream) RecvMsg(m any) (err error) {
+	s.release()
+	if s.place, err = s.edge.intake.take(s.ctx, s.caller, int64(s.edge.message)); err != nil {
 		return err
 	}
-	if pm, ok := m.(proto.Message); ok {
-		return checkSize(s.method, pm)
+	if err := within(s.ctx, s.edge.body, func() error { return s.ServerStream.RecvMsg(m) }); err != nil {
+		return err
 	}
-	return nil
+	pm, ok := m.(proto.Message)
+	if !ok {
+		return nil
+	}
+	s.edge.intake.keep(s.place, int64(proto.Size(pm)))
+	return checkSize(s.method, pm)
+}
+
+func (s *boundStream) SendMsg(m any) error {
+	return within(s.ctx, stallTime, func() error { return s.ServerStream.SendMsg(m) })
+}
+
+func (s *boundStream) release() {
+	if s.place != nil {
+		s.edge.intake.keep(s.place, 0)
+		s.place = nil
+	}
+}
+
+// within runs f, which moves a message of a stream, for as long as ctx and most
+// allow. What still runs then touches nothing but the stream and the message,
+// and ends with the call.
+func within(ctx context.Context, most time.Duration, f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		defer func() { done <- err }()
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("server: panic in a message: %v\n%s", p, debug.Stack())
+			}
+		}()
+		err = f()
+	}()
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return context.DeadlineExceeded
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// asStreams is a service whose unary methods are handled as streams of one
+// message each way, which on the wire is the same.
+func asStreams(sd grpc.ServiceDesc) *grpc.ServiceDesc {
+	sd.Streams = slices.Clone(sd.Streams)
+	for _, m := range sd.Methods {
+		sd.Streams = append(sd.Streams, grpc.StreamDesc{StreamName: m.MethodName, ServerStreams: true, Handler: func(srv any, ss grpc.ServerStream) error {
+			resp, err := m.Handler(srv, ss.Context(), ss.RecvMsg, nil)
+			if err != nil {
+				return err
+			}
+			return ss.SendMsg(resp)
+		}})
+	}
+	sd.Methods = nil
+	return &sd
 }
 
 // identify returns the identity in the verified client certificate.
@@ -142,7 +226,11 @@ func identify(ctx context.Context) (vocabulary.Identity, error) {
 	if !ok {
 		return vocabulary.Identity{}, wrongIdentity("no peer")
 	}
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	return identityIn(p.AuthInfo)
+}
+
+func identityIn(auth credentials.AuthInfo) (vocabulary.Identity, error) {
+	info, ok := auth.(credentials.TLSInfo)
 	if !ok || len(info.State.VerifiedChains) == 0 || len(info.State.VerifiedChains[0]) == 0 {
 		return vocabulary.Identity{}, wrongIdentity("no verified certificate")
 	}

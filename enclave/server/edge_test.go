@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -89,20 +90,34 @@ func TestRefusalsCarryReasonRuleAndHint(t *testing.T) {
 	}
 }
 
-// A panic in a handler is that call's INTERNAL, and the operator's log has it.
+// A panic in a handler, or while a message is read, is that call's INTERNAL, and
+// the operator's log has it.
 func TestAPanicEndsOneCall(t *testing.T) {
-	var log strings.Builder
-	e := &edge{log: slog.New(slog.NewTextHandler(&log, nil))}
-	_, err := e.unary(t.Context(), &yingbipb.QuoteRequest{}, &grpc.UnaryServerInfo{FullMethod: "/grpc.health.v1.Health/Check"},
-		func(context.Context, any) (any, error) { panic("an account number") })
-	st, _ := status.FromError(err)
-	if st.Code() != codes.Internal || strings.Contains(fmt.Sprint(st.Message(), st.Details()), "account") {
-		t.Errorf("left as %v", st)
-	}
-	if !strings.Contains(log.String(), "stack=") {
-		t.Errorf("log: %s", log.String())
+	for _, method := range []string{"/grpc.health.v1.Health/Check", yingbipb.Gateway_Quote_FullMethodName} {
+		var log strings.Builder
+		e := &edge{log: slog.New(slog.NewTextHandler(&log, nil)), intake: newIntake(1<<20, 1<<20), message: 1 << 20, body: time.Minute}
+		next := func(any, grpc.ServerStream) error { panic("an account number") }
+		if method != yingbipb.Gateway_Quote_FullMethodName {
+			next = func(_ any, ss grpc.ServerStream) error { return ss.RecvMsg(nil) }
+		}
+		err := e.stream(nil, panicking{}, &grpc.StreamServerInfo{FullMethod: method}, next)
+		st, _ := status.FromError(err)
+		if text := fmt.Sprint(st.Message(), st.Details()); st.Code() == codes.OK || st.Code() == codes.Unknown || strings.Contains(text, "account") {
+			t.Errorf("%s: left as %v", method, st)
+		}
+		if st.Code() == codes.Internal && !strings.Contains(log.String(), "account") {
+			t.Errorf("%s: log: %s", method, log.String())
+		}
+		if len(e.intake.callers) != 0 || e.intake.held != 0 {
+			t.Errorf("%s: left behind: %v, %d bytes", method, e.intake.callers, e.intake.held)
+		}
 	}
 }
+
+type panicking struct{ grpc.ServerStream }
+
+func (panicking) Context() context.Context { return context.Background() }
+func (panicking) RecvMsg(any) error        { panic("an account number") }
 
 func TestRequestsAreBounded(t *testing.T) {
 	big := &yingbipb.QuoteRequest{Product: strings.Repeat("x", small)}

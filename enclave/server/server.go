@@ -28,8 +28,10 @@ const (
 	DefaultMaxMessage = 32 << 20         // a Lookup of 64 queries over a table of 100M records is 17 MB
 	DefaultTimeout    = 2 * time.Minute  // of one call
 	drainTime         = 10 * time.Second // open calls get this long when the server stops
-	maxStreams        = 128              // of one connection
+	maxStreams        = 32               // of one connection, those whose answer is not taken yet included
 	maxHeaderBytes    = 16 << 10
+	streamWindow      = 128 << 10 // bytes of a message that may come before its place is taken
+	connWindow        = 4 << 20
 	handshakeTime     = 10 * time.Second
 	idleTime          = 5 * time.Minute
 	pingTime          = time.Minute
@@ -43,6 +45,7 @@ type Options struct {
 	ClientCAs   *x509.CertPool   // the domain's CA
 	Clock       func() time.Time // default time.Now; certificates are checked against it
 	MaxMessage  int              // bytes; default DefaultMaxMessage
+	InFlight    int64            // bytes of requests at once; default a quarter of GOMEMLIMIT, else 512 MiB
 	Timeout     time.Duration    // of one call; default DefaultTimeout
 	Log         *slog.Logger     // errors from inside go here; default: nowhere
 }
@@ -70,23 +73,30 @@ func New(g *gateway.Gateway, o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
-	edge := &edge{timeout: o.Timeout, log: o.Log}
+	if o.InFlight <= 0 {
+		o.InFlight = inFlight()
+	}
+	edge := &edge{timeout: o.Timeout, body: bodyTime, message: o.MaxMessage, intake: newIntake(o.InFlight, o.MaxMessage), log: o.Log}
 	s := grpc.NewServer(
-		grpc.Creds(credentials.NewTLS(tlsConfig(o))),
+		grpc.Creds(newBoundCredentials(credentials.NewTLS(tlsConfig(o)), connsOfOne)),
 		grpc.MaxRecvMsgSize(o.MaxMessage),
 		grpc.MaxSendMsgSize(o.MaxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.StaticStreamWindowSize(streamWindow),
+		grpc.StaticConnWindowSize(connWindow),
 		grpc.ConnectionTimeout(handshakeTime),
 		grpc.WaitForHandlers(true), // the gateway may be closed when Serve returns
-		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTime, Time: pingTime, Timeout: pingWait}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: idleTime, MaxConnectionAge: connectionAge, MaxConnectionAgeGrace: o.Timeout, Time: pingTime, Timeout: pingWait,
+		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: leastPingTime, PermitWithoutStream: true}),
-		grpc.ChainUnaryInterceptor(edge.unary),
-		grpc.ChainStreamInterceptor(edge.stream),
+		grpc.UnaryInterceptor(edge.unary),
+		grpc.StreamInterceptor(edge.stream),
 	)
 	h := health.NewServer()
-	yingbipb.RegisterGatewayServer(s, &service{gateway: g})
-	healthpb.RegisterHealthServer(s, h)
+	s.RegisterService(asStreams(yingbipb.Gateway_ServiceDesc), &service{gateway: g})
+	s.RegisterService(asStreams(healthpb.Health_ServiceDesc), h)
 	reflection.Register(s)
 	h.SetServingStatus(yingbipb.Gateway_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
 	return &Server{grpc: s, health: h}, nil
@@ -107,7 +117,7 @@ func tlsConfig(o Options) *tls.Config {
 // finish for drainTime. It closes the listener. A clean stop is no error.
 func (s *Server) Serve(ctx context.Context, lis net.Listener) error {
 	done := make(chan error, 1)
-	go func() { done <- s.grpc.Serve(lis) }()
+	go func() { done <- s.grpc.Serve(newBoundListener(lis, maxConns)) }()
 	select {
 	case err := <-done:
 		if err != nil {
