@@ -109,11 +109,13 @@ func removeRefused(path string, refusal error) error {
 	return removeUnlogged(path)
 }
 
-// removeUnlogged removes a file that no entry names: what an interrupted verb
-// left in the place of the next version.
+// removeUnlogged removes a file that no entry names, and the keys beside it:
+// what an interrupted verb left in the place of the next version.
 func removeUnlogged(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing what an interrupted verb left: %w", err)
+	for _, name := range []string{path, sealed.KeysPath(path)} {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("removing what an interrupted verb left: %w", err)
+		}
 	}
 	return nil
 }

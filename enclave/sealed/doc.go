@@ -17,23 +17,35 @@
 //
 // Apache Parquet with modular encryption (AES-256-GCM): a random data key for
 // each column and one for the footer, so that reading one column takes that
-// column's key and no other. The keys lie in the file, wrapped by the
-// [keyring.Wrapper] under a context that names resource, version and column.
+// column's key and no other. Layout 2 keeps the keys beside the file, in
+// [KeysPath]: strict JSON, wrapped by the [keyring.Wrapper] under a context that
+// names layout, resource, version and column. So [Rewrap] and [Shred] replace
+// the small file of keys and never touch the bytes whose digest is logged; the
+// keys are durable before the file gets its name. Files of layout 1 hold their
+// wrapped keys in their own metadata; they are read as they are, and their first
+// Rewrap puts the keys beside them.
+//
 // Every page is authenticated together with its place and with resource and
 // version, so that pages, columns, row groups or whole files cannot be
 // exchanged for one another. Any Parquet reader with modular encryption can
 // read it once it is given the unwrapped keys.
 //
+// A shredded column is read no more ([ErrShredded]): its wrapped key is dropped
+// here, and copies of it open nothing once the keyring has destroyed the
+// wrapping key that they were made under. [Reseal] seals a version anew, under
+// fresh data keys, as the next.
+//
 // No plaintext touches the disk: the temporary file is already the encrypted
 // one. It is synced and renamed into place. A file whose name ends in .tmp is
-// what a crash left; its keys are lost, and it can be removed.
+// what a crash left and can be removed, and so are keys without their file.
 //
 // # Reading
 //
 // [Table.Scan] gives batches of the requested columns. The Parquet library
 // panics on a wrong key, a wrong place or a damaged page; it is called in the
 // caller's goroutine and under recover alone, so that all of these are errors:
-// [ErrKey], [ErrCorrupt], [ErrOther], [ErrLayout].
+// [ErrKey], [ErrCorrupt], [ErrOther], [ErrLayout]. So is what is wrong with
+// the keys beside a file: missing ([ErrKey]), cut short, or of another file.
 //
 // # What it does not do
 //

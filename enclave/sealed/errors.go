@@ -8,13 +8,14 @@ import (
 
 // Errors that callers act on.
 var (
-	ErrExists  = errors.New("sealed: there is such a file already")
-	ErrKey     = errors.New("sealed: the key cannot be had")
-	ErrCorrupt = errors.New("sealed: the file is damaged or was altered")
-	ErrOther   = errors.New("sealed: the file holds another resource or version")
-	ErrLayout  = errors.New("sealed: the file has another layout version")
-	ErrColumn  = errors.New("sealed: no such column")
-	ErrChanged = errors.New("sealed: the file was changed while it was imported")
+	ErrExists   = errors.New("sealed: there is such a file already")
+	ErrKey      = errors.New("sealed: the key cannot be had")
+	ErrCorrupt  = errors.New("sealed: the file is damaged or was altered")
+	ErrOther    = errors.New("sealed: the file holds another resource or version")
+	ErrLayout   = errors.New("sealed: the file has another layout version")
+	ErrShredded = errors.New("sealed: the column's key was destroyed")
+	ErrColumn   = errors.New("sealed: no such column")
+	ErrChanged  = errors.New("sealed: the file was changed while it was imported")
 )
 
 // guard calls into the Parquet library, and turns what it panics with into an

@@ -49,7 +49,7 @@ func TestImport(t *testing.T) {
 	if blanks != 52 {
 		t.Errorf("%d rows without a UBI, want 52", blanks)
 	}
-	if len(tab.Columns()) != 9 || tab.Columns()[7] != (ColumnInfo{"license_start_date", Date}) {
+	if len(tab.Columns()) != 9 || tab.Columns()[7] != (ColumnInfo{Name: "license_start_date", Type: Date}) {
 		t.Errorf("columns %v", tab.Columns())
 	}
 }

@@ -99,6 +99,9 @@ func (t *Table) newScan(ctx context.Context, columns []string) (*scan, error) {
 		if j < 0 || slices.Contains(columns[:i], name) {
 			return nil, fmt.Errorf("%w: %.70q in %s version %d (or it is asked for twice)", ErrColumn, name, t.resource, t.version)
 		}
+		if t.columns[j].Shredded {
+			return nil, fmt.Errorf("%w: column %s of %s version %d", ErrShredded, name, t.resource, t.version)
+		}
 		s.index = append(s.index, j+1) // after the row column
 		s.batch.Columns = append(s.batch.Columns, Column{Name: name, Type: t.columns[j].Type})
 	}

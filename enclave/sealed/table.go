@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/apache/arrow/go/v17/parquet"
@@ -29,7 +30,9 @@ type Table struct {
 	kr      keyring.Wrapper
 	file    *os.File
 	size    int64
-	tail    []byte // the footer, still encrypted
+	tail    []byte  // the footer, still encrypted
+	number  string  // the file's own
+	keys    *keySet // nil: they are in the file's metadata (layout 1)
 	rows    int64
 	columns []ColumnInfo
 }
@@ -37,8 +40,9 @@ type Table struct {
 // ColumnInfo is a column of a table. It is as the resource's schema was when
 // the version was sealed.
 type ColumnInfo struct {
-	Name string
-	Type Type
+	Name     string
+	Type     Type
+	Shredded bool // its key was destroyed: it is never read again
 }
 
 const (
@@ -48,27 +52,35 @@ const (
 )
 
 // Open opens the file at path, which must be that version of that resource
-// (ErrOther). It unwraps the footer's key and no column's.
-func Open(ctx context.Context, kr keyring.Wrapper, path, resource string, version int) (_ *Table, err error) {
-	t := &Table{binding: binding{resource, version}, kr: kr}
+// (ErrOther), with the keys beside it. It unwraps the footer's key and no
+// column's.
+func Open(ctx context.Context, kr keyring.Wrapper, path, resource string, version int) (*Table, error) {
+	return openWith(ctx, kr, path, KeysPath(path), resource, version)
+}
+
+func openWith(ctx context.Context, kr keyring.Wrapper, path, keys, resource string, version int) (_ *Table, err error) {
+	t := &Table{binding: binding{resource, version, layoutVersion}, kr: kr}
 	if err := t.check(); err != nil {
 		return nil, err
 	}
 	if t.file, err = os.Open(path); err != nil {
 		return nil, fmt.Errorf("opening %s version %d: %w", resource, version, err)
 	}
-	if err := t.open(ctx); err != nil {
+	if err := t.open(ctx, keys); err != nil {
 		t.file.Close()
 		return nil, fmt.Errorf("opening %s version %d, %s: %w", resource, version, path, err)
 	}
 	return t, nil
 }
 
-func (t *Table) open(ctx context.Context) error {
+func (t *Table) open(ctx context.Context, keys string) error {
 	if err := t.readTail(); err != nil {
 		return err
 	}
 	if err := t.checkEnvelope(); err != nil {
+		return err
+	}
+	if err := t.readKeys(keys); err != nil {
 		return err
 	}
 	r, _, err := t.reader(ctx)
@@ -140,8 +152,34 @@ func (t *Table) checkEnvelope() error {
 	if algorithm.Algo != parquet.AesGcm || len(algorithm.Aad.AadFileUnique) != int(parquet.AadFileUniqueLength) || algorithm.Aad.SupplyAadPrefix {
 		return fmt.Errorf("%w: the encryption's parameters are not AES-GCM's", ErrCorrupt)
 	}
-	if got := string(algorithm.Aad.AadPrefix); got != t.aadPrefix() {
+	got := string(algorithm.Aad.AadPrefix)
+	if rest, ok := strings.CutPrefix(got, "yingbi/sealed/"); ok {
+		t.layout, _, _ = strings.Cut(rest, "/")
+	}
+	if err := t.check(); err != nil {
+		return err
+	}
+	if got != t.aadPrefix() {
 		return fmt.Errorf("%w: it says %.100q, expected %q", ErrOther, got, t.aadPrefix())
+	}
+	t.number = fileNumber(algorithm)
+	return nil
+}
+
+// readKeys reads the keys beside the file. A file of layout 1 may still hold
+// them itself.
+func (t *Table) readKeys(path string) (err error) {
+	if t.keys, err = readKeys(path); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	switch k := t.keys; {
+	case k == nil && t.layout == layoutOne:
+	case k == nil:
+		return fmt.Errorf("%w: %s is missing: restore it from a backup, or import the data again", ErrKey, path)
+	case k.Resource != t.resource || k.Version != t.version || k.Layout != t.layout:
+		return fmt.Errorf("%w: %s holds the keys of %s version %d: restore the file's own", ErrOther, path, k.Resource, k.Version)
+	case k.File != t.number:
+		return fmt.Errorf("%w: %s holds the keys of another file of the version: restore the two together", ErrOther, path)
 	}
 	return nil
 }
@@ -149,7 +187,7 @@ func (t *Table) checkEnvelope() error {
 // reader gives a Parquet reader of its own: the library keeps the keys it was
 // given, and a position, in it.
 func (t *Table) reader(ctx context.Context) (*file.Reader, *retriever, error) {
-	keys := &retriever{binding: t.binding, ctx: ctx, kr: t.kr}
+	keys := &retriever{binding: t.binding, ctx: ctx, kr: t.kr, keys: t.keys}
 	var r *file.Reader
 	err := keys.guard("reading the footer", func() (err error) {
 		props := parquet.NewReaderProperties(memory.NewGoAllocator())
@@ -196,8 +234,8 @@ func (t *Table) readSchema(r *file.Reader) error {
 		}
 		return ""
 	}
-	if v := meta(metaLayout); v != layoutVersion {
-		return fmt.Errorf("%w: %.20q, this program reads %s: import the resource again, or use the yingbi that sealed it", ErrLayout, v, layoutVersion)
+	if v := meta(metaLayout); v != t.layout {
+		return fmt.Errorf("%w: %.20q, its envelope says %s: import the resource again, or use the yingbi that sealed it", ErrLayout, v, t.layout)
 	}
 	if meta(metaResource) != t.resource || meta(metaVersion) != strconv.Itoa(t.version) {
 		return fmt.Errorf("%w: its footer says %.70q version %.10q", ErrOther, meta(metaResource), meta(metaVersion))
@@ -211,7 +249,8 @@ func (t *Table) readSchema(r *file.Reader) error {
 		if !ok || c.MaxDefinitionLevel() != 1 || c.MaxRepetitionLevel() != 0 {
 			return fmt.Errorf("column %d has no type of ours", i)
 		}
-		t.columns = append(t.columns, ColumnInfo{Name: c.Name(), Type: typ})
+		gone := t.keys != nil && slices.Contains(t.keys.Shredded, c.Name())
+		t.columns = append(t.columns, ColumnInfo{Name: c.Name(), Type: typ, Shredded: gone})
 	}
 	for i := range r.NumRowGroups() {
 		g := m.RowGroup(i)

@@ -55,40 +55,54 @@ func Write(ctx context.Context, kr keyring.Wrapper, path string, res *vocabulary
 
 // writeFile calls accept, if there is one, when the file is written and before
 // it gets its name.
-func writeFile(ctx context.Context, kr keyring.Wrapper, path string, res *vocabulary.Resource, version int, rows Rows, tune tuning, accept func() error) (_ Sealed, err error) {
+func writeFile(ctx context.Context, kr keyring.Wrapper, path string, res *vocabulary.Resource, version int, rows Rows, tune tuning, accept func() error) (Sealed, error) {
 	columns, err := newSchema(res)
 	if err != nil {
 		return Sealed{}, err
 	}
-	b := binding{res.ID, version}
+	return writeColumns(ctx, kr, path, binding{res.ID, version, layoutVersion}, columns, rows, tune, accept)
+}
+
+func writeColumns(ctx context.Context, kr keyring.Wrapper, path string, b binding, columns []column, rows Rows, tune tuning, accept func() error) (_ Sealed, err error) {
 	if err := b.check(); err != nil {
 		return Sealed{}, err
 	}
 	if _, err := os.Lstat(path); err == nil {
 		return Sealed{}, fmt.Errorf("%w: %s: a version is never written over", ErrExists, path)
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return Sealed{}, fmt.Errorf("sealing %s: %w", res.ID, err)
+		return Sealed{}, fmt.Errorf("sealing %s: %w", b.resource, err)
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp") // mode 0600
 	if err != nil {
-		return Sealed{}, fmt.Errorf("sealing %s: %w", res.ID, err)
+		return Sealed{}, fmt.Errorf("sealing %s: %w", b.resource, err)
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("sealing %s version %d: %w", res.ID, version, err), os.Remove(tmp.Name()))
+			err = errors.Join(fmt.Errorf("sealing %s version %d: %w", b.resource, b.version, err), os.Remove(tmp.Name()))
 		}
 	}()
 	out := &sink{file: tmp, digest: sha256.New()}
 	out.Writer = bufio.NewWriterSize(out.digesting(), 1<<20)
-	s, err := write(ctx, kr, out, b, columns, rows, tune)
+	s, keys, err := write(ctx, kr, out, b, columns, rows, tune)
 	if err == nil && accept != nil {
 		err = accept()
 	}
 	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return Sealed{}, err
 	}
+	// The keys first: a file has keys as soon as it has a name. What there may be
+	// are those of a file that was never named.
+	beside := KeysPath(path)
+	if err := writeKeys(beside, keys); err != nil {
+		return Sealed{}, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(beside))
+		}
+	}()
 	// Before it counts as written it is opened as it will be.
-	t, err := Open(ctx, kr, tmp.Name(), res.ID, version)
+	t, err := openWith(ctx, kr, tmp.Name(), beside, b.resource, b.version)
 	if err != nil {
 		return Sealed{}, fmt.Errorf("opening what was written: %w", err)
 	}
@@ -147,15 +161,15 @@ func (s *sink) call(what string, f func() error) error {
 	return err
 }
 
-func write(ctx context.Context, kr keyring.Wrapper, out *sink, b binding, columns []column, rows Rows, tune tuning) (Sealed, error) {
-	enc, err := b.encryption(ctx, kr, columns)
+func write(ctx context.Context, kr keyring.Wrapper, out *sink, b binding, columns []column, rows Rows, tune tuning) (Sealed, *keySet, error) {
+	enc, keys, err := b.encryption(ctx, kr, columns)
 	if err != nil {
-		return Sealed{}, err
+		return Sealed{}, nil, err
 	}
 	defer enc.WipeOutEncryptionKeys()
 	w, err := newWriter(out, enc, b, columns, tune)
 	if err != nil {
-		return Sealed{}, err
+		return Sealed{}, nil, err
 	}
 	buffers := make([]buffer, len(columns))
 	row := make([]Value, len(columns))
@@ -177,7 +191,7 @@ func write(ctx context.Context, kr keyring.Wrapper, out *sink, b binding, column
 			break
 		}
 		if err != nil {
-			return Sealed{}, fmt.Errorf("reading row %d: %w", total+1, err)
+			return Sealed{}, nil, fmt.Errorf("reading row %d: %w", total+1, err)
 		}
 		for i := range row {
 			size += buffers[i].add(columns[i].typ, &row[i])
@@ -185,21 +199,21 @@ func write(ctx context.Context, kr keyring.Wrapper, out *sink, b binding, column
 		total, inGroup = total+1, inGroup+1
 		if inGroup >= tune.groupRows || size >= tune.groupBytes {
 			if err := flush(); err != nil {
-				return Sealed{}, err
+				return Sealed{}, nil, err
 			}
 		}
 	}
 	if inGroup > 0 {
 		if err := flush(); err != nil {
-			return Sealed{}, err
+			return Sealed{}, nil, err
 		}
 	}
 	// Close drops the error of the footer, FlushWithFooter does not.
 	err = out.call("writing the footer", func() error { return errors.Join(w.FlushWithFooter(), w.Close()) })
 	if err := errors.Join(err, out.Flush()); err != nil {
-		return Sealed{}, err
+		return Sealed{}, nil, err
 	}
-	return Sealed{Rows: total, Bytes: out.bytes, Digest: "sha256:" + hex.EncodeToString(out.digest.Sum(nil))}, nil
+	return Sealed{Rows: total, Bytes: out.bytes, Digest: "sha256:" + hex.EncodeToString(out.digest.Sum(nil))}, keys, nil
 }
 
 func newWriter(out *sink, enc *parquet.FileEncryptionProperties, b binding, columns []column, tune tuning) (w *file.Writer, err error) {
@@ -215,7 +229,7 @@ func newWriter(out *sink, enc *parquet.FileEncryptionProperties, b binding, colu
 			parquet.WithStats(false), parquet.WithCompression(compress.Codecs.Snappy), parquet.WithDataPageVersion(parquet.DataPageV1),
 			parquet.WithDataPageSize(tune.pageBytes), parquet.WithBatchSize(tune.batchRows))
 		kv := metadata.NewKeyValueMetadata()
-		err = errors.Join(kv.Append(metaLayout, layoutVersion), kv.Append(metaResource, b.resource), kv.Append(metaVersion, strconv.Itoa(b.version)))
+		err = errors.Join(kv.Append(metaLayout, b.layout), kv.Append(metaResource, b.resource), kv.Append(metaVersion, strconv.Itoa(b.version)))
 		w = file.NewParquetWriter(out, root, file.WithWriterProps(props), file.WithWriteMetadata(kv))
 		return err
 	})
