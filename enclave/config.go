@@ -32,6 +32,7 @@ type Config struct {
 	Version  int      `yaml:"version"`
 	Origin   string   `yaml:"origin"`   // the log's name; never changes
 	Operator Operator `yaml:"operator"` //
+	Keyring  Keyring  `yaml:"keyring"`  //
 	Database string   `yaml:"database"` // sqlite:FILE, relative to the domain's folder, or a postgres:// URL
 	Listen   string   `yaml:"listen"`   // host:port; port 0 takes a free one
 	Hosts    []string `yaml:"hosts"`    // names and addresses in the server's certificate
@@ -84,6 +85,7 @@ func (d Duration) String() string { return time.Duration(d).String() }
 func DefaultConfig() Config {
 	return Config{
 		Version:  configVersion,
+		Keyring:  Keyring{Kind: KeyringEmbedded},
 		Database: "sqlite:yingbi.db",
 		Listen:   "127.0.0.1:8443",
 		Hosts:    []string{"localhost", "127.0.0.1", "::1"},
@@ -162,6 +164,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Operator.Name == "" || len(c.Operator.Name) > 200 || strings.ContainsFunc(c.Operator.Name, func(r rune) bool { return r < 0x20 }) {
 		return fail("operator.name", fmt.Sprintf("%.200q", c.Operator.Name), "1 to 200 bytes on one line")
+	}
+	if err := c.Keyring.validate(fail); err != nil {
+		return err
 	}
 	if !strings.HasPrefix(c.Database, "sqlite:") && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") {
 		return fail("database", "of another kind", "sqlite:FILE or postgres://…") // the value may hold a password

@@ -61,7 +61,7 @@ func Open(ctx context.Context, dir string, unlock keyring.Unlock, o Options) (_ 
 	if err != nil {
 		return nil, err
 	}
-	ring, err := keyring.Open(filepath.Join(dir, keyringFile), unlock, keyring.Options{Now: o.Clock})
+	ring, err := openRing(ctx, dir, config, unlock, o.Clock)
 	if err != nil {
 		return nil, err
 	}

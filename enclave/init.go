@@ -50,6 +50,8 @@ type InitOptions struct {
 	Database   string            // default sqlite:yingbi.db
 	Clock      func() time.Time  // default time.Now
 
+	Recovery *keyring.Recovery // recovery shares of the embedded keyring; nil: none
+
 	InsecureTestLogN int // see keyring.Options; tests only
 }
 
@@ -165,8 +167,7 @@ func (o *InitOptions) build(ctx context.Context, dir string, c *Config) (err err
 			return err
 		}
 	}
-	kr, err := keyring.Create(filepath.Join(dir, keyringFile), o.Unlock, keyring.Options{
-		Name: c.Operator.Name, Now: o.Clock, InsecureTestLogN: o.InsecureTestLogN})
+	kr, err := o.createRing(ctx, dir, c)
 	if err != nil {
 		return err
 	}

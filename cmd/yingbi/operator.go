@@ -22,7 +22,7 @@ import (
 
 // open opens the domain that the flags name.
 func (e *env) open(ctx context.Context, f *domainFlags) (*enclave.Domain, error) {
-	unlock, err := f.unlock(e, false)
+	unlock, err := f.unlockDomain(e)
 	if err != nil {
 		return nil, err
 	}
@@ -35,6 +35,7 @@ func (e *env) initCommand() *cobra.Command {
 	var f domainFlags
 	var o enclave.InitOptions
 	var authoriser, authority string
+	var shares shareFlags
 	cmd := &cobra.Command{
 		Use: "init DIR --operator CODE --name NAME --authoriser KEY --authority KEY", Short: text.T("init.short"), Long: text.T("init.long"), Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -55,6 +56,9 @@ func (e *env) initCommand() *cobra.Command {
 			if o.Authority, err = publicKey(authority); err != nil {
 				return usage(text.E("init.key", "authority", err))
 			}
+			if o.Recovery, err = shares.recovery(args[0]); err != nil {
+				return err
+			}
 			if o.Unlock, err = f.unlock(e, true); err != nil {
 				return err
 			}
@@ -72,11 +76,13 @@ func (e *env) initCommand() *cobra.Command {
 			e.say(text.T("init.origin", d.Origin()))
 			e.say(text.T("init.vkey", d.VKey()))
 			e.say(text.T("init.config", filepath.Join(args[0], enclave.ConfigFile)))
+			shares.said(e, o.Recovery)
 			e.note(text.T("init.next", args[0]))
 			return nil
 		},
 	}
 	f.bindUnlock(cmd, e)
+	shares.bind(cmd)
 	cmd.Flags().StringVar(&o.Operator, "operator", "", text.T("flag.operator"))
 	cmd.Flags().StringVar(&o.Name, "name", "", text.T("flag.operator-name"))
 	cmd.Flags().StringVar(&o.Origin, "origin", "", text.T("flag.origin"))

@@ -48,7 +48,8 @@ func (e *env) root() *cobra.Command {
 	}
 	add("start", e.demoCommand(), e.identityCommand(), e.approveCommand())
 	add("operator", e.initCommand(), e.applyCommand(), e.importCommand(), e.reviewCommand(), e.publishCommand(),
-		e.suspendCommand(), e.resumeCommand(), e.withdrawCommand(), e.revokeCommand(), e.serveCommand())
+		e.suspendCommand(), e.resumeCommand(), e.withdrawCommand(), e.revokeCommand(), e.serveCommand(),
+		e.keyringCommand())
 	add("enterprise", e.productsCommand(), e.quoteCommand(), e.normaliseCommand(), e.verifyCommand(), e.receiptCommand(), e.explainCommand(), e.agentCommand())
 	add("auditor", e.logCommand(), e.auditCommand(), e.statementCommand())
 	explainArgs(root)
@@ -76,12 +77,16 @@ type domainFlags struct {
 }
 
 func (f *domainFlags) bind(cmd *cobra.Command, e *env) {
+	f.bindDir(cmd, e)
+	f.bindUnlock(cmd, e)
+}
+
+func (f *domainFlags) bindDir(cmd *cobra.Command, e *env) {
 	fallback := e.getenv("YINGBI_DOMAIN")
 	if fallback == "" {
 		fallback = "."
 	}
 	cmd.Flags().StringVarP(&f.dir, "domain", "d", fallback, text.T("flag.domain"))
-	f.bindUnlock(cmd, e)
 }
 
 func (f *domainFlags) bindUnlock(cmd *cobra.Command, e *env) {

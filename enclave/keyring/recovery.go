@@ -113,6 +113,18 @@ func dealing(entries map[string][]byte) (*Share, *age.X25519Recipient, error) {
 	return s, to, nil
 }
 
+// RecoveryShares says how many recovery shares there are and how many of them
+// open the keyring; zeros where there are none.
+func (k *Embedded) RecoveryShares() (threshold, shares int) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	s, _, err := dealing(k.secrets)
+	if err != nil || s == nil {
+		return 0, 0
+	}
+	return s.Threshold, s.Shares
+}
+
 func sharesPassphrase(secret group.Scalar) (string, error) {
 	b, err := secret.MarshalBinary()
 	if err != nil {

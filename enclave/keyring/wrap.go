@@ -122,6 +122,22 @@ func (k *Embedded) wrapping(ctx context.Context, wrapped []byte) (_ cipher.AEAD,
 	return nil, 0, 0, ErrForeignKey
 }
 
+// WrappingKept says how many wrapping keys are kept.
+func (k *Embedded) WrappingKept(ctx context.Context) (int, error) {
+	if err := k.follow(ctx); err != nil {
+		return 0, err
+	}
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	n := 0
+	for version := newestWrap(k.secrets); version > 0; version-- {
+		if _, ok := k.secrets[wrapEntry(version)]; ok {
+			n++
+		}
+	}
+	return n, nil
+}
+
 // RotateWrapping implements [Wrapper]. The key is on the disk when it returns.
 func (k *Embedded) RotateWrapping(ctx context.Context) (version int, err error) {
 	err = k.change(ctx, func(next map[string][]byte) error {
