@@ -92,7 +92,7 @@ func openStore(ctx context.Context, dir string, ring keyring.Keyring, key ed2551
 	if err != nil {
 		return nil, err
 	}
-	store, err := open(ctx, state.Config{DSN: databaseIn(dir, c.Database), Origin: c.Origin, Signer: signer, Marks: ring, Clock: o.Clock, TestAt: o.TestAt})
+	store, err := open(ctx, state.Config{DSN: databaseIn(dir, c.Database), Origin: c.Origin, Signers: state.OneSigner(signer), Marks: ring, Clock: o.Clock, TestAt: o.TestAt})
 	if err != nil {
 		return nil, fmt.Errorf("opening the domain's database: %w", err)
 	}

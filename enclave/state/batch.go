@@ -35,16 +35,18 @@ type batch struct {
 
 // pending is what a batch will write.
 type pending struct {
-	time     int64 // of the newest entry
-	control  int64
-	closed   bool // the log was handed over
-	entries  []entryRow
-	newJobs  []string // keys of jobs
-	renewed  []string // keys of jobs
-	answers  []answerRow
-	lookups  []lookupRow
-	jobs     map[string]*Job // read or put; nil: there is none
-	counters map[counterKey]*counter
+	time      int64 // of the newest entry
+	control   int64
+	closed    bool              // the log was handed over
+	signer    *ledger.LogSigner // of the tree with this batch
+	signerKey string            // as the head will name it
+	entries   []entryRow
+	newJobs   []string // keys of jobs
+	renewed   []string // keys of jobs
+	answers   []answerRow
+	lookups   []lookupRow
+	jobs      map[string]*Job // read or put; nil: there is none
+	counters  map[counterKey]*counter
 }
 
 type (
@@ -98,7 +100,10 @@ func (s *Store) begin() (_ *batch, err error) {
 	if b.mark, err = s.checkMark(outer, b.head.tree, r); err != nil {
 		return nil, err
 	}
-	b.time, b.control, b.closed = b.head.time, b.head.control, b.head.closed
+	if b.signer, err = s.signerOf(outer, b.head.signer); err != nil {
+		return nil, err
+	}
+	b.time, b.control, b.closed, b.signerKey = b.head.time, b.head.control, b.head.closed, b.head.signer
 	b.jobs, b.counters = map[string]*Job{}, map[counterKey]*counter{}
 	s.at("locked")
 	return b, nil
@@ -253,7 +258,7 @@ func (b *batch) cover(ctx context.Context, tree tlog.Tree) error {
 	if len(b.entries) == 0 && b.settled.tree == tree {
 		return nil // read within the transaction
 	}
-	note, err := ledger.SignCheckpoint(b.s.signer, b.s.origin, tree)
+	note, err := ledger.SignCheckpoint(b.signer, b.s.origin, tree)
 	if err != nil {
 		return err
 	}

@@ -55,14 +55,21 @@ func (r *CheckReport) find(where, format string, args ...any) {
 // their own encoding and columns, the tree against the entries, the head, the
 // checkpoints and the mark against the tree, jobs against entries, answers and
 // lookups against jobs. The tree is computed here in another way than it was
-// written. With a verifier the checkpoints' signatures are checked too. It
+// written. With a verifier, of the log's first key, hand-overs to other keys and the
+// checkpoints' signatures are checked too. It
 // decides nothing again: that is the audit's.
 //
 // It may run while others settle, and then covers what was committed when it
 // began. An error means that it could not read; what it reads and dislikes is a
 // finding.
 func (s *Store) Check(ctx context.Context, v note.Verifier) (*CheckReport, error) {
-	c := &checker{s: s, v: v, report: &CheckReport{}}
+	c := &checker{s: s, report: &CheckReport{}}
+	if v != nil {
+		var err error
+		if c.keys, err = ledger.NewLogKeys(v); err != nil {
+			return c.report, fmt.Errorf("checking the database: %w", err)
+		}
+	}
 	for _, step := range []func(context.Context) error{c.start, c.entries, c.end, c.rows} {
 		if err := step(ctx); err != nil {
 			return c.report, fmt.Errorf("checking the database: %w", err)
@@ -73,7 +80,7 @@ func (s *Store) Check(ctx context.Context, v note.Verifier) (*CheckReport, error
 
 type checker struct {
 	s      *Store
-	v      note.Verifier
+	keys   *ledger.LogKeys // nil: signatures are not checked
 	report *CheckReport
 
 	mark    keyring.Mark
@@ -82,6 +89,7 @@ type checker struct {
 	time    int64
 	control int64
 	closed  bool         // the newest entry hands the log over
+	signer  string       // verifier key that the last rotation leads to
 	cps     []checkpoint // a page of those to come
 	cpAfter int64
 	cpLast  bool
@@ -182,6 +190,13 @@ func (c *checker) entry(ctx context.Context, row *checkedEntry) error {
 		c.report.find(where, "follows entry %d", c.tree.n-1)
 		c.tree.n = row.seq // go on; its root is wrong from here, and found to be
 	}
+	e, err := ledger.Decode(row.entry)
+	if err != nil {
+		c.report.find(where, "%v", err)
+	} else {
+		c.columns(where, e, row)
+		c.rotation(where, e)
+	}
 	if want := c.tree.add(leafOf(row.salt, row.entry)); !bytes.Equal(row.hashes, want) {
 		c.report.find(where, "is not what the tree holds a hash of")
 	}
@@ -189,13 +204,29 @@ func (c *checker) entry(ctx context.Context, row *checkedEntry) error {
 		c.report.find(where, "is older than the entry before it")
 	}
 	c.time = row.time
-	e, err := ledger.Decode(row.entry)
-	if err != nil {
-		c.report.find(where, "%v", err)
-	} else {
-		c.columns(where, e, row)
-	}
 	return c.checkpointAt(ctx)
+}
+
+// rotation holds a change of the log's key to the tree before its entry.
+func (c *checker) rotation(where string, e *ledger.Entry) {
+	if e.Key == nil || len(e.Key.HandOver) == 0 {
+		return
+	}
+	h, err := ledger.OpenHandOver(e.Key.HandOver)
+	switch {
+	case err != nil:
+		c.report.find(where, "is a hand-over that does not hold: %v", err)
+		return
+	case h.Tree.N != c.tree.n || h.Tree.Hash != c.tree.root():
+		c.report.find(where, "goes over to another key at another tree than the entries'")
+	}
+	c.signer = h.New
+	if c.keys == nil {
+		return
+	}
+	if err := c.keys.Follow(e.Key.HandOver); err != nil {
+		c.report.find(where, "is a hand-over that does not hold: %v", err)
+	}
 }
 
 // columns holds the row's columns, and its job, to the entry.
@@ -250,8 +281,8 @@ func (c *checker) checkpointAt(ctx context.Context) error {
 		if cp.control != c.control {
 			c.report.find(where, "names entry %d as the newest control entry, not %d", cp.control, c.control)
 		}
-		if c.v != nil {
-			if tree, err := ledger.OpenCheckpoint(cp.note, c.v); err != nil || tree != cp.tree {
+		if c.keys != nil {
+			if tree, err := c.keys.Checkpoint(cp.note); err != nil || tree != cp.tree {
 				c.report.find(where, "is not signed as it is filed: %v", err)
 			}
 		}
@@ -271,6 +302,9 @@ func (c *checker) end(ctx context.Context) error {
 	}
 	if c.head.time != c.time || c.head.control != c.control {
 		c.report.find("head", "has another time or control entry than the entries")
+	}
+	if c.head.signer != c.signer {
+		c.report.find("head", "names another signing key than the last rotation")
 	}
 	if c.head.closed != c.closed {
 		c.report.find("head", "says handed over: %t; the newest entry, %t", c.head.closed, c.closed)

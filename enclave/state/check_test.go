@@ -29,6 +29,7 @@ func TestCheckFinds(t *testing.T) {
 		{"the head's root", "UPDATE head SET root = (SELECT root FROM checkpoints WHERE size = 2)", "head", "another tree"},
 		{"the head's size", "UPDATE head SET size = 3", "mark", "set back"},
 		{"the head's control entry", "UPDATE head SET control = 2", "head", "control entry"},
+		{"the head's signing key", "UPDATE head SET signer = 'another'", "head", "another signing key"},
 		{"a checkpoint's root", "UPDATE checkpoints SET root = (SELECT root FROM checkpoints WHERE size = 3) WHERE size = 2", "checkpoint 2", "another tree"},
 		{"a checkpoint's note", "UPDATE checkpoints SET note = (SELECT note FROM checkpoints WHERE size = 3) WHERE size = 2", "checkpoint 2", "not signed as it is filed"},
 		{"a checkpoint's control entry", "UPDATE checkpoints SET control = 1 WHERE size = 2", "checkpoint 2", "newest control entry"},

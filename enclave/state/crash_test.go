@@ -42,7 +42,7 @@ func crashChild() {
 	fail(err)
 	var armed atomic.Bool
 	var hits atomic.Int64
-	s, err := open(context.Background(), Config{DSN: args[2], Signer: signer, Marks: kr}, hooks{at: func(p string) {
+	s, err := open(context.Background(), Config{DSN: args[2], Signers: OneSigner(signer), Marks: kr}, hooks{at: func(p string) {
 		if armed.Load() && p == point && hits.Add(1) == hit {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}

@@ -183,7 +183,7 @@ func TestAlteredDump(t *testing.T) {
 			t.Errorf("byte %d altered: another tree, and nothing was said", at)
 		}
 	}
-	newer := strings.Replace(string(text), dumpMagic+"\x02", dumpMagic+"\x63", 1)
+	newer := strings.Replace(string(text), dumpMagic+string([]byte{layout}), dumpMagic+"\x63", 1)
 	if _, err := CheckDump(strings.NewReader(newer)); !errors.Is(err, ErrLayout) || !strings.Contains(err.Error(), "use a newer yingbi") {
 		t.Errorf("a newer layout: %v", err)
 	}

@@ -5,7 +5,7 @@ package state
 // the layout that they were made of.
 
 // layout is the newest layout that this program knows: its last migration.
-const layout = 2
+const layout = 3
 
 // kind is a column's type in a dump.
 type kind byte
@@ -34,7 +34,7 @@ type dumpTable struct {
 var dumpTables = []dumpTable{
 	{"meta", "name", 1, []dumpColumn{{"name", text, 1}, {"value", text, 1}}},
 	{"head", "one", 1, []dumpColumn{{"one", integer, 1}, {"size", integer, 1}, {"root", blob, 1}, {"time", integer, 1},
-		{"control", integer, 1}, {"closed", integer, 2}}},
+		{"control", integer, 1}, {"closed", integer, 2}, {"signer", text, 3}}},
 	{"entries", "seq", 1, []dumpColumn{{"seq", integer, 1}, {"time", integer, 1}, {"kind", text, 1}, {"enterprise", text, 1},
 		{"product", text, 1}, {"job", text, 1}, {"month", text, 1}, {"salt", blob, 1}, {"entry", blob, 1}}},
 	{"tree", "seq", 1, []dumpColumn{{"seq", integer, 1}, {"hashes", blob, 1}}},

@@ -43,7 +43,10 @@ var (
 	ErrLayout = errors.New("state: the database has another layout than this program")
 	// ErrOrigin: the database is another log's.
 	ErrOrigin = errors.New("state: the database is of another log")
-	// ErrReadOnly: the store was opened without a signer.
+	// ErrNoSigner: this process cannot get the key that signs the log now. Nothing
+	// settles in it; one that has the keyring with that key can go on.
+	ErrNoSigner = errors.New("state: the key that signs the log now is not at hand")
+	// ErrReadOnly: the store was opened without signers.
 	ErrReadOnly = errors.New("state: opened for reading only")
 	// ErrClosed: the store is closed.
 	ErrClosed = errors.New("state: closed")

@@ -158,8 +158,8 @@ func (b *batch) expire() error {
 
 // flushHead moves the head row on from exactly what was locked.
 func (b *batch) flushHead(tree tlog.Tree) error {
-	n, err := b.w.exec(b.ctx, "UPDATE head SET size = $1, root = $2, time = $3, control = $4, closed = $5 WHERE one = 1 AND size = $6",
-		tree.N, tree.Hash[:], b.time, b.control, bit(b.closed), b.head.tree.N)
+	n, err := b.w.exec(b.ctx, "UPDATE head SET size = $1, root = $2, time = $3, control = $4, closed = $5, signer = $6 WHERE one = 1 AND size = $7",
+		tree.N, tree.Hash[:], b.time, b.control, bit(b.closed), b.signerKey, b.head.tree.N)
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) error) (*Commit, error)
 }
 
 func (s *Store) submit(o *op) (*Commit, error) {
-	if s.signer == nil {
+	if s.signers == nil {
 		return nil, ErrReadOnly
 	}
 	select {

@@ -7,17 +7,18 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/yingbi/yingbi/policy/ledger"
 )
 
 // Config says where the database is and who keeps the rest.
 type Config struct {
-	DSN    string           // sqlite:PATH, or a PostgreSQL URL
-	Origin string           // the log's name; Open takes the database's own if it is empty
-	Signer note.Signer      // signs checkpoints; with neither Signer nor Marks the store only reads
-	Marks  MarkKeeper       // keeps the mark
-	Clock  func() time.Time // nil: time.Now
+	DSN     string           // sqlite:PATH, or a PostgreSQL URL
+	Origin  string           // the log's name; Open takes the database's own if it is empty
+	Signers Signers          // sign checkpoints; with neither Signers nor Marks the store only reads
+	Marks   MarkKeeper       // keeps the mark
+	Clock   func() time.Time // nil: time.Now
 
 	// TestAt is called whenever settlement passes one of Points. Tests of whole
 	// domains stop or kill their process there; nil outside tests.
@@ -41,12 +42,12 @@ var Points = []string{
 // Store is an open database. All methods may be called concurrently, and other
 // processes may work on the same database.
 type Store struct {
-	d      dialect
-	origin string
-	signer note.Signer
-	marks  MarkKeeper
-	clock  func() time.Time
-	hooks  hooks
+	d       dialect
+	origin  string
+	signers Signers
+	marks   MarkKeeper
+	clock   func() time.Time
+	hooks   hooks
 
 	reads *pool // what readers use
 	notes *pool // checkpoints
@@ -59,9 +60,11 @@ type Store struct {
 
 	// The settling goroutine's own.
 	writer  *writer
-	edge    *edge     // of the last batch's tree; see edge
-	expired time.Time // when expired answers were last dropped
-	crowd   bool      // the last batch had several callers
+	signer  *ledger.LogSigner // of the last batch; see signerOf
+	first   bool              // signer is the log's first key
+	edge    *edge             // of the last batch's tree; see edge
+	expired time.Time         // when expired answers were last dropped
+	crowd   bool              // the last batch had several callers
 }
 
 // hooks let tests stop, kill or deceive the store at a point of settlement.
@@ -73,7 +76,7 @@ type hooks struct {
 // Create makes the database for a new log and opens it. A database that holds a
 // log is left alone: ErrExists.
 func Create(ctx context.Context, c Config) (*Store, error) {
-	if c.Signer == nil || c.Marks == nil || c.Origin == "" {
+	if c.Signers == nil || c.Marks == nil || c.Origin == "" {
 		return nil, fmt.Errorf("%w: a new log needs an origin, a signer and a mark", ErrInvalid)
 	}
 	return create(ctx, c, hooks{})
@@ -128,10 +131,10 @@ func initialise(ctx context.Context, d dialect, origin string) (err error) {
 func Open(ctx context.Context, c Config) (*Store, error) { return open(ctx, c, hooks{at: c.TestAt}) }
 
 func open(ctx context.Context, c Config, h hooks) (_ *Store, err error) {
-	if (c.Signer == nil) != (c.Marks == nil) {
-		return nil, fmt.Errorf("%w: signer and mark go together", ErrInvalid)
+	if (c.Signers == nil) != (c.Marks == nil) {
+		return nil, fmt.Errorf("%w: signers and mark go together", ErrInvalid)
 	}
-	readOnly := c.Signer == nil
+	readOnly := c.Signers == nil
 	d, err := dialectOf(c.DSN, readOnly)
 	if err != nil {
 		return nil, err
@@ -145,7 +148,7 @@ func open(ctx context.Context, c Config, h hooks) (_ *Store, err error) {
 		return nil, fmt.Errorf("opening the database: %w", err)
 	}
 	s := &Store{
-		d: d, origin: c.Origin, signer: c.Signer, marks: c.Marks, clock: c.Clock, hooks: h,
+		d: d, origin: c.Origin, signers: c.Signers, marks: c.Marks, clock: c.Clock, hooks: h,
 		ops: make(chan *op), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 	if s.clock == nil {
@@ -185,9 +188,6 @@ func (s *Store) connect(ctx context.Context) (err error) {
 		return fmt.Errorf("%w: %s, not %s", ErrOrigin, origin, s.origin)
 	}
 	s.origin = origin
-	if s.signer != nil && s.signer.Name() != origin {
-		return fmt.Errorf("%w: %s, and the signer is %s's", ErrOrigin, origin, s.signer.Name())
-	}
 	return s.checkNewest(ctx)
 }
 
@@ -243,18 +243,19 @@ func (s *Store) disconnect() error {
 // head is the tree head and what goes with it.
 type head struct {
 	tree    tlog.Tree
-	time    int64 // of the newest entry
-	control int64 // newest control entry, -1 if none
-	closed  bool  // handed over: see Tx.HandOver
+	time    int64  // of the newest entry
+	control int64  // newest control entry, -1 if none
+	closed  bool   // handed over: see Tx.HandOver
+	signer  string // verifier key that signs; empty: the log's first
 }
 
 // readHead reads the head row; forUpdate locks it, where the engine does so by row.
 func readHead(ctx context.Context, q querier, forUpdate string) (head, error) {
-	rows, err := q.query(ctx, "SELECT size, root, time, control, closed FROM head WHERE one = 1"+forUpdate)
+	rows, err := q.query(ctx, "SELECT size, root, time, control, closed, signer FROM head WHERE one = 1"+forUpdate)
 	var h head
 	var root []byte
 	var closed int64
-	if err := scanOne(rows, err, &h.tree.N, &root, &h.time, &h.control, &closed); err != nil {
+	if err := scanOne(rows, err, &h.tree.N, &root, &h.time, &h.control, &closed, &h.signer); err != nil {
 		return h, fmt.Errorf("reading the tree head: %w", err)
 	}
 	h.closed = closed != 0

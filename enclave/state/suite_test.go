@@ -102,7 +102,7 @@ func newBed(t testing.TB, dsn string) *bed {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { kr.Close() })
-	b.c = Config{DSN: dsn, Origin: testOrigin, Signer: testSigner(t), Marks: kr, Clock: b.clock.Now}
+	b.c = Config{DSN: dsn, Origin: testOrigin, Signers: OneSigner(testSigner(t)), Marks: kr, Clock: b.clock.Now}
 	return b
 }
 
@@ -142,7 +142,7 @@ func testKey(name string) ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(seed[:])
 }
 
-func testSigner(t testing.TB) note.Signer {
+func testSigner(t testing.TB) *ledger.LogSigner {
 	t.Helper()
 	s, err := ledger.NewLogSigner(testOrigin, testKey("log"))
 	if err != nil {
