@@ -48,6 +48,7 @@ type InitOptions struct {
 	Hosts      []string          // in the server's certificate; default localhost
 	Listen     string            // default 127.0.0.1:8443
 	Database   string            // default sqlite:yingbi.db
+	Language   string            // en or zh; default en
 	Clock      func() time.Time  // default time.Now
 
 	Recovery *keyring.Recovery // recovery shares of the embedded keyring; nil: none
@@ -123,6 +124,9 @@ func (o *InitOptions) config() (*Config, error) {
 	}
 	if o.Listen != "" {
 		c.Listen = o.Listen
+	}
+	if o.Language != "" {
+		c.Language = o.Language
 	}
 	if o.Database != "" {
 		c.Database = o.Database

@@ -16,13 +16,14 @@ import (
 
 // Error is a gateway's refusal. Reason is stable; Message is for people.
 type Error struct {
-	Op       string        // what was being done
-	Reason   ledger.Reason // why, e.g. QUOTA_EXHAUSTED; INTERNAL where the gateway gave none
-	Rule     string        // the policy, quota or check that refused
-	Message  string        // English
-	Retry    time.Duration // when to try again; 0: trying again does not help
-	Metadata map[string]string
-	cause    error
+	Op        string            // what was being done
+	Reason    ledger.Reason     // why, e.g. QUOTA_EXHAUSTED; INTERNAL where the gateway gave none
+	Rule      string            // the policy, quota or check that refused
+	Message   string            // English
+	Localized map[string]string // Message in other languages, by locale (zh-CN), as the gateway sent it
+	Retry     time.Duration     // when to try again; 0: trying again does not help
+	Metadata  map[string]string
+	cause     error
 }
 
 func (e *Error) Error() string {
@@ -76,6 +77,11 @@ func wireError(op string, err error) error {
 			if d.GetDomain() == "yingbi" {
 				e.Reason, e.Metadata, e.Rule = ledger.Reason(d.GetReason()), d.GetMetadata(), d.GetMetadata()["rule"]
 			}
+		case *errdetails.LocalizedMessage:
+			if e.Localized == nil {
+				e.Localized = map[string]string{}
+			}
+			e.Localized[d.GetLocale()] = d.GetMessage()
 		case *errdetails.RetryInfo:
 			e.Retry = d.GetRetryDelay().AsDuration()
 		}

@@ -27,13 +27,13 @@ type agentFlags struct {
 func (e *env) agentCommand() *cobra.Command {
 	var f agentFlags
 	cmd := &cobra.Command{
-		Use: "agent", Short: text.T("agent.short"), Long: text.T("agent.long"), Args: cobra.NoArgs,
+		Use: "agent", Short: e.T("agent.short"), Long: e.T("agent.long"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.agent(cmd.Context(), &f) },
 	}
 	f.client.bind(cmd, e)
-	cmd.Flags().StringVar(&f.listen, "listen", defaultAgent, text.T("flag.agent-listen"))
-	cmd.Flags().StringVar(&f.tokenFile, "token-file", "", text.T("flag.token-file"))
-	cmd.Flags().StringVar(&f.addressFile, "address-file", "", text.T("flag.address-file"))
+	cmd.Flags().StringVar(&f.listen, "listen", defaultAgent, e.T("flag.agent-listen"))
+	cmd.Flags().StringVar(&f.tokenFile, "token-file", "", e.T("flag.token-file"))
+	cmd.Flags().StringVar(&f.addressFile, "address-file", "", e.T("flag.address-file"))
 	return cmd
 }
 
@@ -58,7 +58,7 @@ func (e *env) agent(ctx context.Context, f *agentFlags) error {
 	if err != nil {
 		return err
 	}
-	e.say(text.T("agent.listening", lis.Addr(), f.tokenFile))
+	e.say(e.T("agent.listening", lis.Addr(), f.tokenFile))
 	if f.addressFile != "" {
 		if err := os.WriteFile(f.addressFile, []byte(lis.Addr().String()+"\n"), 0o644); err != nil {
 			return errors.Join(text.E("serve.address-file", err), lis.Close())
@@ -78,6 +78,6 @@ func (e *env) agent(ctx context.Context, f *agentFlags) error {
 	if err := <-stopped; err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	e.note(text.T("agent.stopped"))
+	e.note(e.T("agent.stopped"))
 	return nil
 }

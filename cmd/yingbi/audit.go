@@ -17,7 +17,7 @@ import (
 )
 
 func (e *env) auditCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "audit", Short: text.T("audit.short"), Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "audit", Short: e.T("audit.short"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(e.auditLogCommand())
 	return cmd
@@ -34,7 +34,7 @@ type auditFlags struct {
 func (e *env) auditLogCommand() *cobra.Command {
 	var f auditFlags
 	cmd := &cobra.Command{
-		Use: "log FILE|DOMAIN --log-key KEY --authoriser KEY --authority KEY", Short: text.T("audit.log.short"), Long: text.T("audit.log.long"), Args: cobra.ExactArgs(1),
+		Use: "log FILE|DOMAIN --log-key KEY --authoriser KEY --authority KEY", Short: e.T("audit.log.short"), Long: e.T("audit.log.long"), Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			keys, err := f.keys()
 			if err != nil {
@@ -56,12 +56,12 @@ func (e *env) auditLogCommand() *cobra.Command {
 			return e.printAudit(report, f.json)
 		},
 	}
-	cmd.Flags().StringVar(&f.logKey, "log-key", "", text.T("flag.log-key"))
-	cmd.Flags().StringVar(&f.authoriser, "authoriser", "", text.T("flag.authoriser"))
-	cmd.Flags().StringVar(&f.authority, "authority", "", text.T("flag.authority"))
-	cmd.Flags().StringArrayVar(&f.enterprises, "enterprise", nil, text.T("flag.audit-enterprise"))
-	cmd.Flags().StringVar(&f.receipts, "receipts", "", text.T("flag.receipts"))
-	cmd.Flags().BoolVar(&f.json, "json", false, text.T("flag.json-document"))
+	cmd.Flags().StringVar(&f.logKey, "log-key", "", e.T("flag.log-key"))
+	cmd.Flags().StringVar(&f.authoriser, "authoriser", "", e.T("flag.authoriser"))
+	cmd.Flags().StringVar(&f.authority, "authority", "", e.T("flag.authority"))
+	cmd.Flags().StringArrayVar(&f.enterprises, "enterprise", nil, e.T("flag.audit-enterprise"))
+	cmd.Flags().StringVar(&f.receipts, "receipts", "", e.T("flag.receipts"))
+	cmd.Flags().BoolVar(&f.json, "json", false, e.T("flag.json-document"))
 	return cmd
 }
 
@@ -165,23 +165,23 @@ func (e *env) printAudit(r *audit.Report, asJSON bool) error {
 		}
 	} else {
 		for _, f := range r.Findings {
-			e.say(text.T("audit.finding", f.ID, entries(f), f.What))
-			e.say(text.T("audit.expected", f.Expected))
-			e.say(text.T("audit.got", f.Got))
+			e.say(e.T("audit.finding", f.ID, entries(f), e.Phrase(f.What)))
+			e.say(e.T("audit.expected", e.Phrase(f.Expected)))
+			e.say(e.T("audit.got", e.Phrase(f.Got)))
 		}
 		for _, n := range r.Notes {
-			e.say(text.T("audit.note", n.ID, n.What))
+			e.say(e.T("audit.note", n.ID, e.Phrase(n.What)))
 		}
 		if r.Receipts > 0 {
-			e.say(text.T("audit.receipts", r.Receipts))
+			e.say(e.T("audit.receipts", r.Receipts))
 		}
 	}
 	if !r.Clean() {
-		e.note(text.T("audit.dirty", int64(len(r.Findings))+r.Dropped, r.Entries))
+		e.note(e.T("audit.dirty", int64(len(r.Findings))+r.Dropped, r.Entries))
 		return errFinding
 	}
 	if !asJSON {
-		e.say(text.T("audit.clean", r.Entries, r.Size, r.Calls, r.Exemptions, r.Revenue))
+		e.say(e.T("audit.clean", r.Entries, r.Size, r.Calls, r.Exemptions, r.Revenue))
 	}
 	return nil
 }

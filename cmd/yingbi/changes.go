@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/yingbi/yingbi/cmd/internal/text"
 	"github.com/yingbi/yingbi/enclave"
 )
 
@@ -22,14 +21,14 @@ func (e *env) printChanges(changes []enclave.Change, dryRun bool) error {
 			unchanged++
 			continue
 		case enclave.Create:
-			e.say(text.T("apply.created", c.Kind, c.ID))
+			e.say(e.T("apply.created", c.Kind, c.ID))
 		case enclave.Update:
-			e.say(text.T("apply.changed", c.Kind, c.ID, c.Version))
+			e.say(e.T("apply.changed", c.Kind, c.ID, c.Version))
 			if err := e.printDifference(c); err != nil {
 				return err
 			}
 		default:
-			e.say(text.T("apply.stops", c.Action, c.Kind, c.ID))
+			e.say(e.T("apply.stops", e.Word(c.Action), c.Kind, c.ID))
 		}
 		applied++
 		if c.Seq >= 0 {
@@ -41,20 +40,20 @@ func (e *env) printChanges(changes []enclave.Change, dryRun bool) error {
 	}
 	switch {
 	case applied == 0:
-		e.say(text.T("apply.nothing-to-do"))
+		e.say(e.T("apply.nothing-to-do"))
 		return nil
 	case unchanged > 0:
-		e.say(text.T("apply.unchanged", unchanged))
+		e.say(e.T("apply.unchanged", unchanged))
 	}
 	if dryRun {
-		e.say(text.T("apply.dry-run"))
+		e.say(e.T("apply.dry-run"))
 		return nil
 	}
 	if first == last {
-		e.say(text.T("apply.applied-one", first))
+		e.say(e.T("apply.applied-one", first))
 		return nil
 	}
-	e.say(text.T("apply.applied", applied, first, last))
+	e.say(e.T("apply.applied", applied, first, last))
 	return nil
 }
 
@@ -80,7 +79,7 @@ func (e *env) printDifference(c enclave.Change) error {
 	slices.Sort(paths)
 	show := func(v string, ok bool) string {
 		if !ok {
-			return text.T("apply.absent")
+			return e.T("apply.absent")
 		}
 		return v
 	}
@@ -88,7 +87,7 @@ func (e *env) printDifference(c enclave.Change) error {
 		was, had := before[p]
 		is, has := after[p]
 		if was != is || had != has {
-			e.say(text.T("apply.field", p, show(was, had), show(is, has)))
+			e.say(e.T("apply.field", p, show(was, had), show(is, has)))
 		}
 	}
 	return nil

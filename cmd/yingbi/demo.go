@@ -18,28 +18,33 @@ func (e *env) demoCommand() *cobra.Command {
 	var keep string
 	var records int
 	cmd := &cobra.Command{
-		Use: "demo", Short: text.T("demo.short"), Long: text.T("demo.long"), Args: cobra.NoArgs,
+		Use: "demo", Short: e.T("demo.short"), Long: e.T("demo.long"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if records != 0 && (records < minRecords || records > maxRecords) {
 				return usage(text.E("demo.records-range", minRecords, maxRecords))
 			}
 			return demo.Run(cmd.Context(), demo.Options{
-				Run: e.within, Out: e.stdout, Clock: e.clock, Keep: keep, Records: records,
+				Lang: e.Lang, Run: e.within, Out: e.stdout, Clock: e.clock, Keep: keep, Records: records,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&keep, "keep", "", text.T("flag.keep"))
-	cmd.Flags().IntVar(&records, "records", 0, text.T("flag.records"))
+	cmd.Flags().StringVar(&keep, "keep", "", e.T("flag.keep"))
+	cmd.Flags().IntVar(&records, "records", 0, e.T("flag.records"))
 	return cmd
 }
 
 // within runs one of the demo's command lines in this process: the demo's
-// environment is its flags alone, and nobody is there to ask.
+// environment is its language and its flags alone, and nobody is there to ask.
 func (e *env) within(ctx context.Context, c demo.Command) int {
 	inner := &env{
 		stdin: e.stdin, stdout: c.Stdout, stderr: c.Stderr, clock: e.clock,
-		getenv: func(string) string { return "" },
-		watch:  c.Watch, ready: c.Ready,
+		getenv: func(name string) string {
+			if name == "YINGBI_LANG" {
+				return e.Lang.String()
+			}
+			return ""
+		},
+		watch: c.Watch, ready: c.Ready,
 	}
 	return inner.run(ctx, c.Args)
 }

@@ -20,8 +20,8 @@ import (
 type clientFlags struct{ identity, gateway string }
 
 func (f *clientFlags) bind(cmd *cobra.Command, e *env) {
-	cmd.Flags().StringVar(&f.identity, "identity", e.getenv("YINGBI_IDENTITY"), text.T("flag.identity"))
-	cmd.Flags().StringVar(&f.gateway, "gateway", e.getenv("YINGBI_GATEWAY"), text.T("flag.gateway"))
+	cmd.Flags().StringVar(&f.identity, "identity", e.getenv("YINGBI_IDENTITY"), e.T("flag.identity"))
+	cmd.Flags().StringVar(&f.gateway, "gateway", e.getenv("YINGBI_GATEWAY"), e.T("flag.gateway"))
 }
 
 // dial connects as the identity, to the gateway named or the one that the
@@ -52,7 +52,7 @@ func (e *env) productsCommand() *cobra.Command {
 	var client clientFlags
 	var mine bool
 	cmd := &cobra.Command{
-		Use: "products [--mine]", Short: text.T("products.short"), Args: cobra.NoArgs,
+		Use: "products [--mine]", Short: e.T("products.short"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := client.dial(e)
 			if err != nil {
@@ -64,7 +64,7 @@ func (e *env) productsCommand() *cobra.Command {
 				return err
 			}
 			if len(products) == 0 {
-				e.note(text.T("products.none"))
+				e.note(e.T("products.none"))
 				return nil
 			}
 			for _, p := range products {
@@ -74,40 +74,40 @@ func (e *env) productsCommand() *cobra.Command {
 		},
 	}
 	client.bind(cmd, e)
-	cmd.Flags().BoolVar(&mine, "mine", false, text.T("flag.mine"))
+	cmd.Flags().BoolVar(&mine, "mine", false, e.T("flag.mine"))
 	return cmd
 }
 
 func (e *env) printProduct(p sdk.Product) {
-	e.say(text.T("products.head", p.ID, p.Title.En))
-	e.say(text.T("products.asks", askedBy(p)))
-	e.say(text.T("products.data", p.ResourceTitle, p.Records, p.Grade, p.UpdateCycle))
+	e.say(e.T("products.head", p.ID, e.title(p.Title)))
+	e.say(e.T("products.asks", e.askedBy(p)))
+	e.say(e.T("products.data", p.ResourceTitle, p.Records, e.Word(p.Grade), p.UpdateCycle))
 	if p.Sandbox {
-		e.say(text.T("products.free"))
+		e.say(e.T("products.free"))
 		return
 	}
 	for _, price := range p.Prices {
-		s := text.T("products.price", price.GetUnitPrice(), price.GetBasis())
+		s := e.T("products.price", price.GetUnitPrice(), e.Word(price.GetBasis()))
 		if price.GetTrial() {
-			s = text.T("products.price-trial", s)
+			s = e.T("products.price-trial", s)
 		}
 		e.say(s)
 	}
 	for _, g := range p.Grants {
-		e.say(text.T("products.grant", g.GetGrant(), strings.Join(g.GetPurposes(), ", "), g.GetUntil()))
+		e.say(e.T("products.grant", g.GetGrant(), e.words(g.GetPurposes()), g.GetUntil()))
 		for _, q := range g.GetQuotas() {
-			e.say(text.T("products.quota", q.GetLimit()-q.GetUsed(), q.GetLimit(), q.GetUnit(), q.GetPer()))
+			e.say(e.T("products.quota", q.GetLimit()-q.GetUsed(), q.GetLimit(), e.Word(q.GetUnit()), e.Word(q.GetPer())))
 		}
 	}
 }
 
 // askedBy says what a product takes and gives: account_number → sector.
-func askedBy(p sdk.Product) string {
+func (e *env) askedBy(p sdk.Product) string {
 	if p.Verify == nil {
-		return p.Type
+		return e.Word(p.Type)
 	}
 	fields := append(append([]string{}, p.Verify.Keys...), p.Verify.Claims...)
-	gives := text.T("products.yes-no")
+	gives := e.T("products.yes-no")
 	if len(p.Verify.Labels) > 0 {
 		var labels []string
 		for _, l := range p.Verify.Labels {
@@ -115,7 +115,7 @@ func askedBy(p sdk.Product) string {
 		}
 		gives = strings.Join(labels, ", ")
 	}
-	return text.T("products.takes-gives", strings.Join(fields, " + "), gives)
+	return e.T("products.takes-gives", strings.Join(fields, " + "), gives)
 }
 
 func (e *env) quoteCommand() *cobra.Command {
@@ -123,7 +123,7 @@ func (e *env) quoteCommand() *cobra.Command {
 	var product, purpose, grant string
 	var units int64
 	cmd := &cobra.Command{
-		Use: "quote --product P --purpose U --units N", Short: text.T("quote.short"), Long: text.T("quote.long"), Args: cobra.NoArgs,
+		Use: "quote --product P --purpose U --units N", Short: e.T("quote.short"), Long: e.T("quote.long"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if product == "" || purpose == "" || units < 1 {
 				return usage(text.E("quote.what"))
@@ -148,8 +148,8 @@ func (e *env) quoteCommand() *cobra.Command {
 		},
 	}
 	client.bind(cmd, e)
-	bindAsk(cmd, &product, &purpose, &grant)
-	cmd.Flags().Int64Var(&units, "units", 0, text.T("flag.units"))
+	e.bindAsk(cmd, &product, &purpose, &grant)
+	cmd.Flags().Int64Var(&units, "units", 0, e.T("flag.units"))
 	return cmd
 }
 
@@ -162,31 +162,31 @@ func checkPurpose(purpose string) error {
 }
 
 // bindAsk binds the flags that say what is asked, for what, under which grant.
-func bindAsk(cmd *cobra.Command, product, purpose, grant *string) {
-	cmd.Flags().StringVar(product, "product", "", text.T("flag.product"))
-	cmd.Flags().StringVar(purpose, "purpose", "", text.T("flag.purpose"))
-	cmd.Flags().StringVar(grant, "grant", "", text.T("flag.grant"))
+func (e *env) bindAsk(cmd *cobra.Command, product, purpose, grant *string) {
+	cmd.Flags().StringVar(product, "product", "", e.T("flag.product"))
+	cmd.Flags().StringVar(purpose, "purpose", "", e.T("flag.purpose"))
+	cmd.Flags().StringVar(grant, "grant", "", e.T("flag.grant"))
 }
 
 func (e *env) printQuote(q *pb.QuoteResponse) {
 	if !q.GetAdmitted() {
-		e.say(text.T("quote.refused", q.GetReason(), q.GetRule()))
+		e.say(e.T("quote.refused", e.reason(q.GetReason()), q.GetRule()))
 		return
 	}
 	if q.GetGrant() == "" {
-		e.say(text.T("quote.admitted-open"))
+		e.say(e.T("quote.admitted-open"))
 	} else {
-		e.say(text.T("quote.admitted", q.GetGrant()))
+		e.say(e.T("quote.admitted", q.GetGrant()))
 	}
 	if q.GetGround() != "" {
-		e.say(text.T("quote.free", q.GetGround()))
+		e.say(e.T("quote.free", e.Word(q.GetGround())))
 	} else {
-		e.say(text.T("quote.price", q.GetPrice().GetUnitPrice(), q.GetPrice().GetBasis(), q.GetPrice().GetTariff(), q.GetAmount(), q.GetCharge()))
+		e.say(e.T("quote.price", q.GetPrice().GetUnitPrice(), e.Word(q.GetPrice().GetBasis()), q.GetPrice().GetTariff(), q.GetAmount(), q.GetCharge()))
 	}
 	for _, u := range q.GetQuotas() {
-		e.say(text.T("quote.quota", u.GetLimit()-u.GetUsed(), u.GetLimit(), u.GetUnit(), u.GetPer()))
+		e.say(e.T("quote.quota", u.GetLimit()-u.GetUsed(), u.GetLimit(), e.Word(u.GetUnit()), e.Word(u.GetPer())))
 	}
-	e.say(text.T("quote.size", q.GetJobs(), bytesText(q.GetBytesUp()), bytesText(q.GetBytesDown()), time.Duration(q.GetNanos()).Round(time.Millisecond)))
+	e.say(e.T("quote.size", q.GetJobs(), bytesText(q.GetBytesUp()), bytesText(q.GetBytesDown()), time.Duration(q.GetNanos()).Round(time.Millisecond)))
 }
 
 // bytesText writes a number of bytes for people, in powers of ten.
@@ -205,7 +205,7 @@ func bytesText(n int64) string {
 func (e *env) receiptCommand() *cobra.Command {
 	var client clientFlags
 	cmd := &cobra.Command{
-		Use: "receipt JOB", Short: text.T("receipt.short"), Args: cobra.ExactArgs(1),
+		Use: "receipt JOB", Short: e.T("receipt.short"), Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := client.dial(e)
 			if err != nil {
@@ -230,7 +230,7 @@ func (e *env) printReceipt(ctx context.Context, c *sdk.Client, job string) error
 	}
 	e.say(string(encoded))
 	call := entry.TheCall()
-	e.note(text.T("receipt.says", entry.Seq, call.Header.Product, call.Usage.Units, call.Price.Amount, entryTime(entry)))
+	e.note(e.T("receipt.says", entry.Seq, call.Header.Product, call.Usage.Units, call.Price.Amount, entryTime(entry)))
 	return nil
 }
 

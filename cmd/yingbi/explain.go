@@ -23,19 +23,19 @@ type explainFlags struct{ identity, log, logKey string }
 func (e *env) explainCommand() *cobra.Command {
 	var f explainFlags
 	cmd := &cobra.Command{
-		Use: "explain RECEIPT|JOB|REASON", Short: text.T("explain.short"), Long: text.T("explain.long"), Args: cobra.ExactArgs(1),
+		Use: "explain RECEIPT|JOB|REASON", Short: e.T("explain.short"), Long: e.T("explain.long"), Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return e.explainAny(cmd, &f, args[0]) },
 	}
-	cmd.Flags().StringVar(&f.identity, "identity", e.getenv("YINGBI_IDENTITY"), text.T("flag.identity"))
-	cmd.Flags().StringVar(&f.log, "log", "", text.T("flag.explain-log"))
-	cmd.Flags().StringVar(&f.logKey, "log-key", "", text.T("flag.explain-key"))
+	cmd.Flags().StringVar(&f.identity, "identity", e.getenv("YINGBI_IDENTITY"), e.T("flag.identity"))
+	cmd.Flags().StringVar(&f.log, "log", "", e.T("flag.explain-log"))
+	cmd.Flags().StringVar(&f.logKey, "log-key", "", e.T("flag.explain-key"))
 	return cmd
 }
 
 // explainAny explains a receipt's file, a job or a reason.
 func (e *env) explainAny(cmd *cobra.Command, f *explainFlags, what string) error {
-	if does := advice(ledger.Reason(what)); does != "" {
-		e.say(text.T("explain.next", does))
+	if does := e.advice(ledger.Reason(what)); does != "" {
+		e.say(e.T("explain.next", does))
 		return nil
 	}
 	if id, err := uuid.Parse(what); err != nil || id.String() != what {
@@ -104,11 +104,11 @@ func (e *env) explainReceipt(f *explainFlags, path string) error {
 		return err
 	}
 	if key == nil {
-		e.note(text.T("explain.unverified"))
+		e.note(e.T("explain.unverified"))
 		return nil
 	}
-	e.say(text.T("explain.verified"))
-	e.note(text.T("explain.dispute"))
+	e.say(e.T("explain.verified"))
+	e.note(e.T("explain.dispute"))
 	return nil
 }
 
@@ -165,18 +165,18 @@ func (e *env) explainEntry(entry *ledger.Entry, origin string) error {
 	if origin == "" {
 		origin = h.Origin
 	}
-	e.say(text.T("explain.job", h.Job, h.Enterprise, h.Units, h.Product, h.Purpose))
-	e.say(text.T("explain.settled", entry.Seq, origin, clock(entry.Time)))
+	e.say(e.T("explain.job", h.Job, h.Enterprise, h.Units, h.Product, e.Word(h.Purpose)))
+	e.say(e.T("explain.settled", entry.Seq, origin, clock(entry.Time)))
 	if err := e.explainDecision(call); err != nil {
 		return err
 	}
 	e.explainPrice(entry, call)
 	if h.CostCentre != "" {
-		e.say(text.T("explain.cost-centre", h.CostCentre))
+		e.say(e.T("explain.cost-centre", h.CostCentre))
 	}
 	u := call.Usage
-	e.say(text.T("explain.usage", time.Duration(u.CPUNs).Round(time.Microsecond), bytesText(u.BytesIn), bytesText(u.BytesOut), call.Version, call.Epoch))
-	e.say(text.T("explain.answer", call.Answer))
+	e.say(e.T("explain.usage", time.Duration(u.CPUNs).Round(time.Microsecond), bytesText(u.BytesIn), bytesText(u.BytesOut), call.Version, call.Epoch))
+	e.say(e.T("explain.answer", call.Answer))
 	return nil
 }
 
@@ -192,12 +192,12 @@ func (e *env) explainDecision(call *ledger.Call) error {
 		return err
 	}
 	if call.Decision.Grant == "" {
-		e.say(text.T("explain.admitted-open"))
+		e.say(e.T("explain.admitted-open"))
 	} else {
-		e.say(text.T("explain.admitted-grant", call.Decision.Grant, clock(call.Settled.Admitted)))
+		e.say(e.T("explain.admitted-grant", call.Decision.Grant, clock(call.Settled.Admitted)))
 	}
 	c := request.Context
-	e.say(text.T("explain.facts", c.Purpose, c.Units, c.Epoch, call.Decision.Policies))
+	e.say(e.T("explain.facts", e.Word(c.Purpose), c.Units, c.Epoch, call.Decision.Policies))
 	return nil
 }
 
@@ -205,28 +205,28 @@ func (e *env) explainPrice(entry *ledger.Entry, call *ledger.Call) {
 	if x := entry.Exemption; x != nil {
 		switch x.Ground {
 		case "sandbox":
-			e.say(text.T("explain.free-sandbox"))
+			e.say(e.T("explain.free-sandbox"))
 		case "renewal":
-			e.say(text.T("explain.free-renewal", call.Header.Renews))
+			e.say(e.T("explain.free-renewal", call.Header.Renews))
 		default:
-			e.say(text.T("explain.free-purpose", x.Grant, x.Evidence))
+			e.say(e.T("explain.free-purpose", x.Grant, x.Evidence))
 		}
 		return
 	}
 	p := call.Price
-	e.say(text.T("explain.price", p.Units, p.Unit, p.Basis, p.Amount, p.Tariff, p.Seq))
+	e.say(e.T("explain.price", p.Units, p.Unit, e.Word(p.Basis), p.Amount, p.Tariff, p.Seq))
 }
 
 func (e *env) explainDenied(entry *ledger.Entry, d *ledger.Denied) {
 	if d.Header == nil {
-		e.say(text.T("explain.denied-count", d.Count, clock(*d.From), clock(*d.To), entry.Seq, d.Reason, d.Rule))
+		e.say(e.T("explain.denied-count", d.Count, clock(*d.From), clock(*d.To), entry.Seq, e.reason(string(d.Reason)), d.Rule))
 	} else {
-		e.say(text.T("explain.job", d.Header.Job, d.Enterprise, d.Header.Units, d.Header.Product, d.Header.Purpose))
-		e.say(text.T("explain.denied", entry.Seq, clock(entry.Time), d.Reason, d.Rule))
+		e.say(e.T("explain.job", d.Header.Job, d.Enterprise, d.Header.Units, d.Header.Product, e.Word(d.Header.Purpose)))
+		e.say(e.T("explain.denied", entry.Seq, clock(entry.Time), e.reason(string(d.Reason)), d.Rule))
 	}
-	e.say(text.T("explain.denied-free"))
-	if does := advice(d.Reason); does != "" {
-		e.say(text.T("explain.next", does))
+	e.say(e.T("explain.denied-free"))
+	if does := e.advice(d.Reason); does != "" {
+		e.say(e.T("explain.next", does))
 	}
 }
 

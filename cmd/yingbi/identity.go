@@ -16,7 +16,7 @@ import (
 )
 
 func (e *env) identityCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "identity", Short: text.T("identity.short"), Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "identity", Short: e.T("identity.short"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(e.identityNewCommand(), e.identitySignCommand())
 	return cmd
@@ -25,7 +25,7 @@ func (e *env) identityCommand() *cobra.Command {
 func (e *env) identityNewCommand() *cobra.Command {
 	var role, id, name string
 	cmd := &cobra.Command{
-		Use: "new DIR --role ROLE --id ID", Short: text.T("identity.new.short"), Long: text.T("identity.new.long"), Args: cobra.ExactArgs(1),
+		Use: "new DIR --role ROLE --id ID", Short: e.T("identity.new.short"), Long: e.T("identity.new.long"), Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if id == "" {
 				return usage(text.E("identity.new.who"))
@@ -45,19 +45,19 @@ func (e *env) identityNewCommand() *cobra.Command {
 				return err
 			}
 			defer made.Zero()
-			e.say(text.T("identity.new.made", subject.URI(), args[0]))
-			e.say(text.T("identity.new.public", ledger.FormatKey(made.Public())))
+			e.say(e.T("identity.new.made", subject.URI(), args[0]))
+			e.say(e.T("identity.new.public", ledger.FormatKey(made.Public())))
 			if subject.Role == vocabulary.RoleAuthoriser || subject.Role == vocabulary.RoleAuthority {
-				e.note(text.T("identity.new.next-pinned", filepath.Join(args[0], "public.key"), role))
+				e.note(e.T("identity.new.next-pinned", filepath.Join(args[0], "public.key"), role))
 			} else {
-				e.note(text.T("identity.new.next-request", filepath.Join(args[0], "request.json"), filepath.Join(args[0], "enrolment.json")))
+				e.note(e.T("identity.new.next-request", filepath.Join(args[0], "request.json"), filepath.Join(args[0], "enrolment.json")))
 			}
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&role, "role", "enterprise", text.T("flag.role"))
-	cmd.Flags().StringVar(&id, "id", "", text.T("flag.id"))
-	cmd.Flags().StringVar(&name, "name", "", text.T("flag.name"))
+	cmd.Flags().StringVar(&role, "role", "enterprise", e.T("flag.role"))
+	cmd.Flags().StringVar(&id, "id", "", e.T("flag.id"))
+	cmd.Flags().StringVar(&name, "name", "", e.T("flag.name"))
 	return cmd
 }
 
@@ -65,7 +65,7 @@ func (e *env) identitySignCommand() *cobra.Command {
 	var domain domainFlags
 	var out, manifest string
 	cmd := &cobra.Command{
-		Use: "sign REQUEST --out ENROLMENT", Short: text.T("identity.sign.short"), Long: text.T("identity.sign.long"), Args: cobra.ExactArgs(1),
+		Use: "sign REQUEST --out ENROLMENT", Short: e.T("identity.sign.short"), Long: e.T("identity.sign.long"), Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, err := readFile(args[0], 64<<10)
 			if err != nil {
@@ -101,19 +101,19 @@ func (e *env) identitySignCommand() *cobra.Command {
 			if err := os.WriteFile(out, append(enrolment, '\n'), 0o644); err != nil {
 				return text.E("identity.sign.write", out, err)
 			}
-			e.say(text.T("identity.sign.signed", request.URI, out))
+			e.say(e.T("identity.sign.signed", request.URI, out))
 			if manifest != "" {
 				if err := writeEnterprise(manifest, request); err != nil {
 					return text.E("identity.sign.write", manifest, err)
 				}
-				e.say(text.T("identity.sign.manifest", manifest))
+				e.say(e.T("identity.sign.manifest", manifest))
 			}
 			return nil
 		},
 	}
 	domain.bind(cmd, e)
-	cmd.Flags().StringVar(&out, "out", "enrolment.json", text.T("flag.enrolment-out"))
-	cmd.Flags().StringVar(&manifest, "manifest", "", text.T("flag.enterprise-manifest"))
+	cmd.Flags().StringVar(&out, "out", "enrolment.json", e.T("flag.enrolment-out"))
+	cmd.Flags().StringVar(&manifest, "manifest", "", e.T("flag.enterprise-manifest"))
 	return cmd
 }
 
@@ -137,7 +137,7 @@ func reachable(c *enclave.Config) string {
 func (e *env) approveCommand() *cobra.Command {
 	var identity string
 	cmd := &cobra.Command{
-		Use: "approve FILE --identity DIR", Short: text.T("approve.short"), Long: text.T("approve.long"), Args: cobra.ExactArgs(1),
+		Use: "approve FILE --identity DIR", Short: e.T("approve.short"), Long: e.T("approve.long"), Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if identity == "" {
 				return usage(text.E("error.no-identity"))
@@ -169,12 +169,12 @@ func (e *env) approveCommand() *cobra.Command {
 			}
 			for _, doc := range docs {
 				meta := doc.Doc.GetMeta()
-				e.say(text.T("approve.signed", meta.Kind, meta.ID, doc.Digest))
+				e.say(e.T("approve.signed", meta.Kind, meta.ID, doc.Digest))
 			}
-			e.note(text.T("approve.next", out))
+			e.note(e.T("approve.next", out))
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&identity, "identity", e.getenv("YINGBI_IDENTITY"), text.T("flag.identity"))
+	cmd.Flags().StringVar(&identity, "identity", e.getenv("YINGBI_IDENTITY"), e.T("flag.identity"))
 	return cmd
 }

@@ -19,7 +19,7 @@ import (
 )
 
 func (e *env) keyringCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "keyring", Short: text.T("keyring.short"), Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "keyring", Short: e.T("keyring.short"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(e.keyringStatusCommand(), e.keyringPassphraseCommand(), e.keyringRecoverCommand())
 	return cmd
@@ -29,7 +29,7 @@ func (e *env) keyringStatusCommand() *cobra.Command {
 	var f domainFlags
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "status", Short: text.T("keyring.status.short"), Args: cobra.NoArgs,
+		Use: "status", Short: e.T("keyring.status.short"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			unlock, err := f.unlockDomain(e)
 			if err != nil {
@@ -48,30 +48,30 @@ func (e *env) keyringStatusCommand() *cobra.Command {
 		},
 	}
 	f.bind(cmd, e)
-	cmd.Flags().BoolVar(&asJSON, "json", false, text.T("flag.json"))
+	cmd.Flags().BoolVar(&asJSON, "json", false, e.T("flag.json"))
 	return cmd
 }
 
 func (e *env) printKeyringStatus(s *enclave.KeyringStatus) {
-	rows := []table.Row{{text.T("keyring.kind"), s.Kind}}
-	wrapping := text.T("keyring.wrapping.newest", s.Wrapping)
+	rows := []table.Row{{e.T("keyring.kind"), s.Kind}}
+	wrapping := e.T("keyring.wrapping.newest", s.Wrapping)
 	if s.WrappingKept > 0 {
-		wrapping = text.T("keyring.wrapping.kept", s.Wrapping, s.WrappingKept)
+		wrapping = e.T("keyring.wrapping.kept", s.Wrapping, s.WrappingKept)
 	}
-	rows = append(rows, table.Row{text.T("keyring.wrapping"), wrapping})
+	rows = append(rows, table.Row{e.T("keyring.wrapping"), wrapping})
 	for _, class := range slices.Sorted(maps.Keys(s.Secrets)) {
-		rows = append(rows, table.Row{text.T("keyring.secrets", class), s.Secrets[class]})
+		rows = append(rows, table.Row{e.T("keyring.secrets", class), s.Secrets[class]})
 	}
 	for _, c := range s.Certificates {
-		rows = append(rows, table.Row{text.T("keyring.certificate", c.Name), text.T("keyring.days-left", c.DaysLeft, c.NotAfter.UTC().Format("2006-01-02"))})
+		rows = append(rows, table.Row{e.T("keyring.certificate", c.Name), e.T("keyring.days-left", c.DaysLeft, c.NotAfter.UTC().Format("2006-01-02"))})
 	}
-	rows = append(rows, table.Row{text.T("keyring.mark"), s.Mark})
+	rows = append(rows, table.Row{e.T("keyring.mark"), s.Mark})
 	if s.Kind == enclave.KeyringEmbedded {
-		shares := text.T("keyring.shares.none")
+		shares := e.T("keyring.shares.none")
 		if s.Threshold > 0 {
-			shares = text.T("keyring.shares.some", s.Threshold, s.Shares)
+			shares = e.T("keyring.shares.some", s.Threshold, s.Shares)
 		}
-		rows = append(rows, table.Row{text.T("keyring.shares"), shares})
+		rows = append(rows, table.Row{e.T("keyring.shares"), shares})
 	}
 	e.table(e.stdout, nil, rows)
 }
@@ -81,9 +81,9 @@ type newUnlockFlags struct {
 	passphraseFile, machineKey string
 }
 
-func (f *newUnlockFlags) bind(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.passphraseFile, "new-passphrase-file", "", text.T("flag.new-passphrase-file"))
-	cmd.Flags().StringVar(&f.machineKey, "new-machine-key", "", text.T("flag.new-machine-key"))
+func (f *newUnlockFlags) bind(cmd *cobra.Command, e *env) {
+	cmd.Flags().StringVar(&f.passphraseFile, "new-passphrase-file", "", e.T("flag.new-passphrase-file"))
+	cmd.Flags().StringVar(&f.machineKey, "new-machine-key", "", e.T("flag.new-machine-key"))
 	cmd.MarkFlagsMutuallyExclusive("new-passphrase-file", "new-machine-key")
 }
 
@@ -105,9 +105,9 @@ type shareFlags struct {
 	split, dir string
 }
 
-func (f *shareFlags) bind(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.split, "recovery-shares", "", text.T("flag.recovery-shares"))
-	cmd.Flags().StringVar(&f.dir, "recovery-dir", "", text.T("flag.recovery-dir"))
+func (f *shareFlags) bind(cmd *cobra.Command, e *env) {
+	cmd.Flags().StringVar(&f.split, "recovery-shares", "", e.T("flag.recovery-shares"))
+	cmd.Flags().StringVar(&f.dir, "recovery-dir", "", e.T("flag.recovery-dir"))
 	cmd.MarkFlagsRequiredTogether("recovery-shares", "recovery-dir")
 }
 
@@ -170,8 +170,8 @@ func (f *shareFlags) deliver(shares []keyring.Share) error {
 // said tells where shares are, and what to do with them.
 func (f *shareFlags) said(e *env, r *keyring.Recovery) {
 	if r != nil {
-		e.say(text.T("shares.made", r.Shares, f.dir, r.Threshold))
-		e.note(text.T("shares.next"))
+		e.say(e.T("shares.made", r.Shares, f.dir, r.Threshold))
+		e.note(e.T("shares.next"))
 	}
 }
 
@@ -180,7 +180,7 @@ func (e *env) keyringPassphraseCommand() *cobra.Command {
 	var next newUnlockFlags
 	var shares shareFlags
 	cmd := &cobra.Command{
-		Use: "passphrase", Short: text.T("keyring.passphrase.short"), Long: text.T("keyring.passphrase.long"), Args: cobra.NoArgs,
+		Use: "passphrase", Short: e.T("keyring.passphrase.short"), Long: e.T("keyring.passphrase.long"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			recovery, err := shares.recovery(f.dir)
 			if err != nil {
@@ -202,15 +202,15 @@ func (e *env) keyringPassphraseCommand() *cobra.Command {
 			if err := d.ResealKeyring(cmd.Context(), unlock, keyring.Options{Recovery: recovery}); err != nil {
 				return err
 			}
-			e.say(text.T("keyring.passphrase.done"))
+			e.say(e.T("keyring.passphrase.done"))
 			shares.said(e, recovery)
-			e.note(text.T("keyring.passphrase.next"))
+			e.note(e.T("keyring.passphrase.next"))
 			return nil
 		},
 	}
 	f.bind(cmd, e)
-	next.bind(cmd)
-	shares.bind(cmd)
+	next.bind(cmd, e)
+	shares.bind(cmd, e)
 	return cmd
 }
 
@@ -222,7 +222,7 @@ func (e *env) keyringRecoverCommand() *cobra.Command {
 	var again shareFlags
 	var files []string
 	cmd := &cobra.Command{
-		Use: "recover --share FILE --share FILE …", Short: text.T("keyring.recover.short"), Long: text.T("keyring.recover.long"), Args: cobra.NoArgs,
+		Use: "recover --share FILE --share FILE …", Short: e.T("keyring.recover.short"), Long: e.T("keyring.recover.long"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(files) == 0 {
 				return usage(text.E("shares.none"))
@@ -254,16 +254,16 @@ func (e *env) keyringRecoverCommand() *cobra.Command {
 				return err
 			}
 			defer d.Close()
-			e.say(text.T("keyring.recover.done", len(shares)))
+			e.say(e.T("keyring.recover.done", len(shares)))
 			again.said(e, recovery)
-			e.note(text.T("keyring.passphrase.next"))
+			e.note(e.T("keyring.passphrase.next"))
 			return nil
 		},
 	}
 	f.bindDir(cmd, e)
-	next.bind(cmd)
-	again.bind(cmd)
-	cmd.Flags().StringArrayVar(&files, "share", nil, text.T("flag.share"))
+	next.bind(cmd, e)
+	again.bind(cmd, e)
+	cmd.Flags().StringArrayVar(&files, "share", nil, e.T("flag.share"))
 	return cmd
 }
 

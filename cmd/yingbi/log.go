@@ -38,7 +38,7 @@ type logFlags struct {
 func (e *env) logCommand() *cobra.Command {
 	var f logFlags
 	cmd := &cobra.Command{
-		Use: "log", Short: text.T("log.short"), Long: text.T("log.long"), Args: cobra.NoArgs,
+		Use: "log", Short: e.T("log.short"), Long: e.T("log.long"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			filter, err := f.filter()
 			if err != nil {
@@ -59,13 +59,13 @@ func (e *env) logCommand() *cobra.Command {
 		},
 	}
 	f.domain.bind(cmd, e)
-	cmd.Flags().StringVar(&f.enterprise, "enterprise", "", text.T("flag.log-enterprise"))
-	cmd.Flags().StringVar(&f.product, "product", "", text.T("flag.log-product"))
-	cmd.Flags().StringVar(&f.kind, "kind", "", text.T("flag.log-kind"))
-	cmd.Flags().StringVar(&f.since, "since", "", text.T("flag.since"))
-	cmd.Flags().StringVar(&f.until, "until", "", text.T("flag.until"))
-	cmd.Flags().BoolVar(&f.json, "json", false, text.T("flag.json"))
-	cmd.Flags().StringVar(&f.export, "export", "", text.T("flag.export"))
+	cmd.Flags().StringVar(&f.enterprise, "enterprise", "", e.T("flag.log-enterprise"))
+	cmd.Flags().StringVar(&f.product, "product", "", e.T("flag.log-product"))
+	cmd.Flags().StringVar(&f.kind, "kind", "", e.T("flag.log-kind"))
+	cmd.Flags().StringVar(&f.since, "since", "", e.T("flag.since"))
+	cmd.Flags().StringVar(&f.until, "until", "", e.T("flag.until"))
+	cmd.Flags().BoolVar(&f.json, "json", false, e.T("flag.json"))
+	cmd.Flags().StringVar(&f.export, "export", "", e.T("flag.export"))
 	return cmd
 }
 
@@ -112,11 +112,11 @@ func (e *env) printLog(cmd *cobra.Command, d *enclave.Domain, filter state.Filte
 			e.say(string(b))
 			continue
 		}
-		what, amount := describe(entry)
-		rows = append(rows, table.Row{entry.Seq, entry.Time.In(fees.CST).Format("2006-01-02 15:04:05"), entry.Kind, whoseEntry(entry), what, amount})
+		what, amount := e.describe(entry)
+		rows = append(rows, table.Row{entry.Seq, entry.Time.In(fees.CST).Format("2006-01-02 15:04:05"), e.Word(entry.Kind), whoseEntry(entry), what, amount})
 	}
 	if !asJSON {
-		e.table(e.stdout, table.Row{text.T("log.seq"), text.T("log.time"), text.T("log.kind"), text.T("log.who"), text.T("log.what"), text.T("log.amount")}, rows)
+		e.table(e.stdout, table.Row{e.T("log.seq"), e.T("log.time"), e.T("log.kind"), e.T("log.who"), e.T("log.what"), e.T("log.amount")}, rows)
 	}
 	return nil
 }
@@ -133,27 +133,27 @@ func whoseEntry(e *ledger.Entry) string {
 }
 
 // describe says in a few words what an entry records.
-func describe(e *ledger.Entry) (what, amount string) {
+func (v *env) describe(e *ledger.Entry) (what, amount string) {
 	switch {
 	case e.TheCall() != nil:
 		c := e.TheCall()
-		return fmt.Sprintf("%s %s ×%d", c.Header.Product, c.Header.Purpose, c.Usage.Units), c.Price.Amount
+		return fmt.Sprintf("%s %s ×%d", c.Header.Product, v.Word(c.Header.Purpose), c.Usage.Units), c.Price.Amount
 	case e.Manifest != nil:
 		return fmt.Sprintf("%s %s v%d", e.Manifest.Kind, e.Manifest.ID, e.Manifest.Version), ""
 	case e.Import != nil:
-		return fmt.Sprintf("%s v%d, %d rows", e.Import.Resource, e.Import.Version, e.Import.Rows), ""
+		return v.T("log.what-import", e.Import.Resource, e.Import.Version, e.Import.Rows), ""
 	case e.Review != nil:
 		return e.Review.Product, ""
 	case e.Publish != nil:
-		return fmt.Sprintf("%s epoch %d version %d", e.Publish.Product, e.Publish.Epoch, e.Publish.Version), ""
+		return v.T("log.what-publish", e.Publish.Product, e.Publish.Epoch, e.Publish.Version), ""
 	case e.Denied != nil:
-		return fmt.Sprintf("%s by %s ×%d", e.Denied.Reason, e.Denied.Rule, e.Denied.Count), ""
+		return v.T("log.what-denied", v.reason(string(e.Denied.Reason)), e.Denied.Rule, e.Denied.Count), ""
 	case e.Access != nil:
-		return fmt.Sprintf("%s %s", e.Access.Action, e.Access.Object), ""
+		return fmt.Sprintf("%s %s", v.Word(e.Access.Action), e.Access.Object), ""
 	case e.Key != nil:
-		return strings.TrimSpace(fmt.Sprintf("%s %s %s", e.Key.Action, e.Key.Purpose, e.Key.ID)), ""
+		return strings.TrimSpace(fmt.Sprintf("%s %s %s", v.Word(e.Key.Action), v.Word(e.Key.Purpose), e.Key.ID)), ""
 	case e.Stop != nil:
-		return fmt.Sprintf("%s %s %s (%s)", e.Stop.Action, e.Stop.Kind, e.Stop.ID, e.Stop.Reason), ""
+		return fmt.Sprintf("%s %s %s (%s)", v.Word(e.Stop.Action), e.Stop.Kind, e.Stop.ID, e.Stop.Reason), ""
 	}
 	return "", ""
 }
@@ -179,7 +179,7 @@ func (e *env) exportLog(cmd *cobra.Command, d *enclave.Domain, path string) erro
 	if err := os.WriteFile(key, []byte(d.VKey()+"\n"), 0o644); err != nil {
 		return text.E("log.write", err)
 	}
-	e.say(text.T("log.exported", n, path, key))
+	e.say(e.T("log.exported", n, path, key))
 	return nil
 }
 
@@ -188,7 +188,7 @@ func (e *env) statementCommand() *cobra.Command {
 	var enterprise, month string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "statement --enterprise CODE --month 2026-11", Short: text.T("statement.short"), Long: text.T("statement.long"), Args: cobra.NoArgs,
+		Use: "statement --enterprise CODE --month 2026-11", Short: e.T("statement.short"), Long: e.T("statement.long"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if enterprise == "" || month == "" {
 				return usage(text.E("statement.what"))
@@ -215,26 +215,26 @@ func (e *env) statementCommand() *cobra.Command {
 		},
 	}
 	f.bind(cmd, e)
-	cmd.Flags().StringVar(&enterprise, "enterprise", "", text.T("flag.statement-enterprise"))
-	cmd.Flags().StringVar(&month, "month", "", text.T("flag.month"))
-	cmd.Flags().BoolVar(&asJSON, "json", false, text.T("flag.json-document"))
+	cmd.Flags().StringVar(&enterprise, "enterprise", "", e.T("flag.statement-enterprise"))
+	cmd.Flags().StringVar(&month, "month", "", e.T("flag.month"))
+	cmd.Flags().BoolVar(&asJSON, "json", false, e.T("flag.json-document"))
 	return cmd
 }
 
 func (e *env) printStatement(s *fees.Statement) {
-	e.say(text.T("statement.title", s.Enterprise, s.Month))
+	e.say(e.T("statement.title", s.Enterprise, s.Month))
 	var rows []table.Row
 	for _, l := range s.Lines {
-		basis, unit := l.Basis, ""
+		basis, unit := e.Word(l.Basis), ""
 		if l.Unit != nil {
 			unit = l.Unit.String()
 		}
 		if l.Ground != "" {
-			basis = text.T("statement.free", l.Ground)
+			basis = e.T("statement.free", e.Word(l.Ground))
 		}
 		rows = append(rows, table.Row{l.Product, basis, l.Units, l.Calls, unit, l.Exact, l.Charge})
 	}
-	e.table(e.stdout, table.Row{text.T("statement.product"), text.T("statement.basis"), text.T("statement.units"), text.T("statement.calls"),
-		text.T("statement.price"), text.T("statement.exact"), text.T("statement.charge")}, rows)
-	e.say(text.T("statement.total", s.Total))
+	e.table(e.stdout, table.Row{e.T("statement.product"), e.T("statement.basis"), e.T("statement.units"), e.T("statement.calls"),
+		e.T("statement.price"), e.T("statement.exact"), e.T("statement.charge")}, rows)
+	e.say(e.T("statement.total", s.Total))
 }

@@ -25,6 +25,11 @@ import (
 
 // env is everything that a command takes from outside.
 type env struct {
+	// Lang is the language of the run; chosen, by its flag or its environment
+	// and not by the locale.
+	text.Lang
+	chosen bool
+
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
@@ -88,6 +93,7 @@ var errFinding = errors.New("finding")
 
 // run runs one command line and returns its exit code.
 func (e *env) run(ctx context.Context, args []string) int {
+	e.chooseLanguage(args)
 	root := e.root()
 	running := whenRunning(root)
 	root.SetArgs(args)
@@ -101,12 +107,12 @@ func (e *env) run(ctx context.Context, args []string) int {
 	if errors.Is(err, errFinding) {
 		return exitError
 	}
-	e.note(text.T("error.prefix", err))
+	e.note(e.T("error.prefix", err))
 	var wrong usageError
 	var unread unreadError
 	switch {
 	case errors.As(err, &wrong), !*running:
-		e.note(text.T("error.usage-hint"))
+		e.note(e.T("error.usage-hint"))
 		return exitUsage
 	case errors.As(err, &unread):
 		return exitUsage

@@ -22,7 +22,7 @@ func (e *env) normaliseCommand() *cobra.Command {
 	var product string
 	var explain bool
 	cmd := &cobra.Command{
-		Use: "normalise [VALUE...]", Aliases: []string{"normalize"}, Short: text.T("normalise.short"), Long: text.T("normalise.long"), Args: cobra.ArbitraryArgs,
+		Use: "normalise [VALUE...]", Aliases: []string{"normalize"}, Short: e.T("normalise.short"), Long: e.T("normalise.long"), Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, values []string) error {
 			rule := oprf.RuleText
 			if product != "" {
@@ -41,8 +41,8 @@ func (e *env) normaliseCommand() *cobra.Command {
 		},
 	}
 	client.bind(cmd, e)
-	cmd.Flags().StringVar(&product, "product", "", text.T("flag.normalise-product"))
-	cmd.Flags().BoolVar(&explain, "explain", false, text.T("flag.normalise-explain"))
+	cmd.Flags().StringVar(&product, "product", "", e.T("flag.normalise-product"))
+	cmd.Flags().BoolVar(&explain, "explain", false, e.T("flag.normalise-explain"))
 	return cmd
 }
 
@@ -57,7 +57,7 @@ func (e *env) productRule(ctx context.Context, client *clientFlags, product stri
 	if err != nil {
 		return "", err
 	}
-	e.note(text.T("normalise.rule", product, encoding.Rule, encoding.Unicode, strings.Join(encoding.Fields, ", ")))
+	e.note(e.T("normalise.rule", product, encoding.Rule, encoding.Unicode, strings.Join(encoding.Fields, ", ")))
 	return encoding.Rule, nil
 }
 
@@ -92,7 +92,7 @@ func (e *env) normalise(rule string, values []string, explain bool) error {
 		}
 		if err != nil {
 			faults++
-			e.say(text.T("normalise.fault", i+1, faultText(err, value)))
+			e.say(e.T("normalise.fault", i+1, e.faultText(err, value)))
 			continue
 		}
 		if same[normal] == nil {
@@ -107,11 +107,11 @@ func (e *env) normalise(rule string, values []string, explain bool) error {
 	if explain {
 		for _, normal := range order {
 			if at := same[normal]; len(at) > 1 {
-				e.say(text.T("normalise.same", strings.Trim(strings.Join(strings.Fields(fmt.Sprint(at)), ", "), "[]"), normal))
+				e.say(e.T("normalise.same", strings.Trim(strings.Join(strings.Fields(fmt.Sprint(at)), ", "), "[]"), normal))
 			}
 		}
 		if len(order) > 1 {
-			e.say(text.T("normalise.differ", len(order)))
+			e.say(e.T("normalise.differ", len(order)))
 		}
 	}
 	if faults > 0 {
@@ -121,36 +121,36 @@ func (e *env) normalise(rule string, values []string, explain bool) error {
 }
 
 // stepText says what a step of the rule does.
-func stepText(name string) string {
+func (e *env) stepText(name string) string {
 	switch name {
 	case oprf.StepDrop:
-		return text.T("normalise.drop")
+		return e.T("normalise.drop")
 	case oprf.StepForm:
-		return text.T("normalise.form")
+		return e.T("normalise.form")
 	case oprf.StepUpper:
-		return text.T("normalise.upper")
+		return e.T("normalise.upper")
 	case oprf.StepSpace:
-		return text.T("normalise.space")
+		return e.T("normalise.space")
 	}
 	return name
 }
 
 func (e *env) explainValue(value, normal string, steps []oprf.Step) {
-	rows := []table.Row{{"", text.T("normalise.given"), characters(value)}}
+	rows := []table.Row{{"", e.T("normalise.given"), characters(value)}}
 	for i, s := range steps {
-		rows = append(rows, table.Row{i + 1, stepText(s.Name), characters(s.After)})
+		rows = append(rows, table.Row{i + 1, e.stepText(s.Name), characters(s.After)})
 	}
 	if len(steps) == 0 {
-		rows = append(rows, table.Row{"", text.T("normalise.unchanged"), ""})
+		rows = append(rows, table.Row{"", e.T("normalise.unchanged"), ""})
 	}
-	rows = append(rows, table.Row{"", text.T("normalise.bytes"), fmt.Sprintf("%d: %x", len(normal), clip([]byte(normal)))})
-	e.table(e.stdout, table.Row{"", text.T("normalise.step"), text.T("normalise.becomes")}, rows)
+	rows = append(rows, table.Row{"", e.T("normalise.bytes"), fmt.Sprintf("%d: %x", len(normal), clip([]byte(normal)))})
+	e.table(e.stdout, table.Row{"", e.T("normalise.step"), e.T("normalise.becomes")}, rows)
 	for _, l := range oprf.Lookalikes(normal) {
 		if l.Like == 0 {
-			e.say(text.T("normalise.private", l.At+1, fmt.Sprintf("U+%04X", l.Is)))
+			e.say(e.T("normalise.private", l.At+1, fmt.Sprintf("U+%04X", l.Is)))
 			continue
 		}
-		e.say(text.T("normalise.lookalike", l.At+1, string(l.Is), fmt.Sprintf("U+%04X", l.Is), string(l.Like)))
+		e.say(e.T("normalise.lookalike", l.At+1, string(l.Is), fmt.Sprintf("U+%04X", l.Is), string(l.Like)))
 	}
 }
 

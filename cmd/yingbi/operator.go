@@ -37,13 +37,13 @@ func (e *env) initCommand() *cobra.Command {
 	var authoriser, authority string
 	var shares shareFlags
 	cmd := &cobra.Command{
-		Use: "init DIR --operator CODE --name NAME --authoriser KEY --authority KEY", Short: text.T("init.short"), Long: text.T("init.long"), Args: cobra.ExactArgs(1),
+		Use: "init DIR --operator CODE --name NAME --authoriser KEY --authority KEY", Short: e.T("init.short"), Long: e.T("init.long"), Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.Operator == "" || o.Name == "" || authoriser == "" || authority == "" {
 				return usage(text.E("init.who"))
 			}
 			if _, err := os.Stat(filepath.Join(args[0], enclave.ConfigFile)); err == nil {
-				e.say(text.T("init.exists", args[0]))
+				e.say(e.T("init.exists", args[0]))
 				return nil
 			}
 			err := vocabulary.CheckCreditCode(o.Operator)
@@ -63,34 +63,34 @@ func (e *env) initCommand() *cobra.Command {
 				return err
 			}
 			defer o.Unlock.Clear()
-			o.Clock = e.clock
+			o.Clock, o.Language = e.clock, e.Lang.String()
 			d, err := enclave.Init(cmd.Context(), args[0], o)
 			if errors.Is(err, enclave.ErrExists) {
-				e.say(text.T("init.exists", args[0]))
+				e.say(e.T("init.exists", args[0]))
 				return nil
 			} else if err != nil {
 				return err
 			}
 			defer d.Close()
-			e.say(text.T("init.made", args[0]))
-			e.say(text.T("init.origin", d.Origin()))
-			e.say(text.T("init.vkey", d.VKey()))
-			e.say(text.T("init.config", filepath.Join(args[0], enclave.ConfigFile)))
+			e.say(e.T("init.made", args[0]))
+			e.say(e.T("init.origin", d.Origin()))
+			e.say(e.T("init.vkey", d.VKey()))
+			e.say(e.T("init.config", filepath.Join(args[0], enclave.ConfigFile)))
 			shares.said(e, o.Recovery)
-			e.note(text.T("init.next", args[0]))
+			e.note(e.T("init.next", args[0]))
 			return nil
 		},
 	}
 	f.bindUnlock(cmd, e)
-	shares.bind(cmd)
-	cmd.Flags().StringVar(&o.Operator, "operator", "", text.T("flag.operator"))
-	cmd.Flags().StringVar(&o.Name, "name", "", text.T("flag.operator-name"))
-	cmd.Flags().StringVar(&o.Origin, "origin", "", text.T("flag.origin"))
-	cmd.Flags().StringVar(&authoriser, "authoriser", "", text.T("flag.authoriser"))
-	cmd.Flags().StringVar(&authority, "authority", "", text.T("flag.authority"))
-	cmd.Flags().StringVar(&o.Listen, "listen", "", text.T("flag.listen"))
-	cmd.Flags().StringSliceVar(&o.Hosts, "hosts", nil, text.T("flag.hosts"))
-	cmd.Flags().StringVar(&o.Database, "database", "", text.T("flag.database"))
+	shares.bind(cmd, e)
+	cmd.Flags().StringVar(&o.Operator, "operator", "", e.T("flag.operator"))
+	cmd.Flags().StringVar(&o.Name, "name", "", e.T("flag.operator-name"))
+	cmd.Flags().StringVar(&o.Origin, "origin", "", e.T("flag.origin"))
+	cmd.Flags().StringVar(&authoriser, "authoriser", "", e.T("flag.authoriser"))
+	cmd.Flags().StringVar(&authority, "authority", "", e.T("flag.authority"))
+	cmd.Flags().StringVar(&o.Listen, "listen", "", e.T("flag.listen"))
+	cmd.Flags().StringSliceVar(&o.Hosts, "hosts", nil, e.T("flag.hosts"))
+	cmd.Flags().StringVar(&o.Database, "database", "", e.T("flag.database"))
 	return cmd
 }
 
@@ -143,7 +143,7 @@ func (e *env) applyCommand() *cobra.Command {
 	var files []string
 	var dryRun bool
 	cmd := &cobra.Command{
-		Use: "apply -f FILE|DIR", Short: text.T("apply.short"), Long: text.T("apply.long"), Args: cobra.NoArgs,
+		Use: "apply -f FILE|DIR", Short: e.T("apply.short"), Long: e.T("apply.long"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(files) == 0 {
 				return usage(text.E("apply.nothing"))
@@ -165,8 +165,8 @@ func (e *env) applyCommand() *cobra.Command {
 		},
 	}
 	f.bind(cmd, e)
-	cmd.Flags().StringArrayVarP(&files, "file", "f", nil, text.T("flag.file"))
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, text.T("flag.dry-run-apply"))
+	cmd.Flags().StringArrayVarP(&files, "file", "f", nil, e.T("flag.file"))
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, e.T("flag.dry-run-apply"))
 	return cmd
 }
 
@@ -255,19 +255,19 @@ type stopFlags struct {
 type stopVerb func(d *enclave.Domain, ctx context.Context, id string, reason ledger.Reason) (int64, error)
 
 func (e *env) suspendCommand() *cobra.Command {
-	return e.stopCommand("suspend PRODUCT", text.T("stop.suspend.short"), ledger.ReasonOperatorDecision, (*enclave.Domain).Suspend)
+	return e.stopCommand("suspend PRODUCT", e.T("stop.suspend.short"), ledger.ReasonOperatorDecision, (*enclave.Domain).Suspend)
 }
 
 func (e *env) resumeCommand() *cobra.Command {
-	return e.stopCommand("resume PRODUCT", text.T("stop.resume.short"), ledger.ReasonRemedied, (*enclave.Domain).Resume)
+	return e.stopCommand("resume PRODUCT", e.T("stop.resume.short"), ledger.ReasonRemedied, (*enclave.Domain).Resume)
 }
 
 func (e *env) withdrawCommand() *cobra.Command {
-	return e.stopCommand("withdraw PRODUCT", text.T("stop.withdraw.short"), ledger.ReasonEndOfService, (*enclave.Domain).Withdraw)
+	return e.stopCommand("withdraw PRODUCT", e.T("stop.withdraw.short"), ledger.ReasonEndOfService, (*enclave.Domain).Withdraw)
 }
 
 func (e *env) revokeCommand() *cobra.Command {
-	return e.stopCommand("revoke GRANT", text.T("stop.revoke.short"), ledger.ReasonOperatorDecision, (*enclave.Domain).Revoke)
+	return e.stopCommand("revoke GRANT", e.T("stop.revoke.short"), ledger.ReasonOperatorDecision, (*enclave.Domain).Revoke)
 }
 
 func (e *env) stopCommand(use, short string, reason ledger.Reason, verb stopVerb) *cobra.Command {
@@ -287,11 +287,11 @@ func (e *env) stopCommand(use, short string, reason ledger.Reason, verb stopVerb
 			if err != nil {
 				return err
 			}
-			e.say(text.T("stop.done", cmd.Name(), args[0], f.reason, seq))
+			e.say(e.T("stop.done", e.Word(cmd.Name()), args[0], f.reason, seq))
 			return nil
 		},
 	}
 	f.bind(cmd, e)
-	cmd.Flags().StringVar(&f.reason, "reason", string(reason), text.T("flag.reason"))
+	cmd.Flags().StringVar(&f.reason, "reason", string(reason), e.T("flag.reason"))
 	return cmd
 }

@@ -20,7 +20,7 @@ import (
 func (e *env) importCommand() *cobra.Command {
 	var f domainFlags
 	cmd := &cobra.Command{
-		Use: "import RESOURCE FILE.csv", Short: text.T("import.short"), Long: text.T("import.long"), Args: cobra.ExactArgs(2),
+		Use: "import RESOURCE FILE.csv", Short: e.T("import.short"), Long: e.T("import.long"), Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := e.open(cmd.Context(), &f)
 			if err != nil {
@@ -33,12 +33,12 @@ func (e *env) importCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			e.say(text.T("import.sealed", args[0], done.Entry.Version, done.Entry.Rows, done.Seq))
+			e.say(e.T("import.sealed", args[0], done.Entry.Version, done.Entry.Rows, done.Seq))
 			var rows []table.Row
 			for _, c := range done.Entry.Columns {
 				rows = append(rows, table.Row{c.Name, c.Present, percent(c.Present, done.Entry.Rows), c.Distinct})
 			}
-			e.table(e.stdout, table.Row{text.T("import.column"), text.T("import.present"), text.T("import.complete"), text.T("import.distinct")}, rows)
+			e.table(e.stdout, table.Row{e.T("import.column"), e.T("import.present"), e.T("import.complete"), e.T("import.distinct")}, rows)
 			return nil
 		},
 	}
@@ -57,7 +57,7 @@ func (e *env) reviewCommand() *cobra.Command {
 	var f domainFlags
 	var identity string
 	cmd := &cobra.Command{
-		Use: "review PRODUCT --identity DIR", Short: text.T("review.short"), Long: text.T("review.long"), Args: cobra.ExactArgs(1),
+		Use: "review PRODUCT --identity DIR", Short: e.T("review.short"), Long: e.T("review.long"), Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if identity == "" {
 				return usage(text.E("error.no-identity"))
@@ -83,29 +83,29 @@ func (e *env) reviewCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			e.say(text.T("review.reviewed", args[0], id.Subject.URI(), seq, newest.Digest))
+			e.say(e.T("review.reviewed", args[0], id.Subject.URI(), seq, newest.Digest))
 			return nil
 		},
 	}
 	f.bind(cmd, e)
-	cmd.Flags().StringVar(&identity, "identity", e.getenv("YINGBI_IDENTITY"), text.T("flag.identity"))
+	cmd.Flags().StringVar(&identity, "identity", e.getenv("YINGBI_IDENTITY"), e.T("flag.identity"))
 	return cmd
 }
 
 // printRelease shows a reviewer what the product would release, and to whom.
 func (e *env) printRelease(p *vocabulary.Product) {
-	e.say(text.T("review.product", p.ID, p.Title.En))
-	e.say(text.T("review.columns", strings.Join(p.Release.Columns, ", ")))
+	e.say(e.T("review.product", p.ID, e.title(p.Title)))
+	e.say(e.T("review.columns", strings.Join(p.Release.Columns, ", ")))
 	if p.Verify != nil {
-		e.say(text.T("review.asks", askedBy(sdk.Product{Product: p})))
+		e.say(e.T("review.asks", e.askedBy(sdk.Product{Product: p})))
 		if p.Verify.Answer == "label" {
-			e.say(text.T("review.label-bits", p.Release.MaxLabelBits, p.Verify.LabelBytes))
+			e.say(e.T("review.label-bits", p.Release.MaxLabelBits, p.Verify.LabelBytes))
 		}
 	}
-	e.say(text.T("review.share", p.Release.MaxShare.Fraction, p.Release.MaxShare.Per))
+	e.say(e.T("review.share", p.Release.MaxShare.Fraction, e.Word(p.Release.MaxShare.Per)))
 	for _, purpose := range vocabulary.Purposes {
 		if basis, ok := p.LegalBasis[purpose]; ok {
-			e.say(text.T("review.basis", purpose, basis.En))
+			e.say(e.T("review.basis", e.Word(purpose), e.title(basis)))
 		}
 	}
 }
@@ -114,7 +114,7 @@ func (e *env) publishCommand() *cobra.Command {
 	var f domainFlags
 	var o enclave.PublishOptions
 	cmd := &cobra.Command{
-		Use: "publish PRODUCT", Short: text.T("publish.short"), Long: text.T("publish.long"), Args: cobra.ExactArgs(1),
+		Use: "publish PRODUCT", Short: e.T("publish.short"), Long: e.T("publish.long"), Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := e.open(cmd.Context(), &f)
 			if err != nil {
@@ -134,7 +134,7 @@ func (e *env) publishCommand() *cobra.Command {
 				return err
 			}
 			if o.DryRun {
-				e.say(text.T("publish.plan", args[0]))
+				e.say(e.T("publish.plan", args[0]))
 				e.printPlan(done.Plan)
 				if err := done.Plan.Err(); err != nil {
 					return err
@@ -142,24 +142,24 @@ func (e *env) publishCommand() *cobra.Command {
 				return nil
 			}
 			desc := done.Descriptor
-			e.say(text.T("publish.published", args[0], desc.Epoch, desc.Version, desc.Population, done.Seq, e.clock().Sub(began).Round(10*time.Millisecond)))
-			e.say(text.T("publish.table", desc.Lattice.Columns, desc.Lattice.Rows, bytesText(int64(desc.Lattice.QueryBytes)), bytesText(int64(desc.Lattice.AnswerBytes))))
+			e.say(e.T("publish.published", args[0], desc.Epoch, desc.Version, desc.Population, done.Seq, e.clock().Sub(began).Round(10*time.Millisecond)))
+			e.say(e.T("publish.table", desc.Lattice.Columns, desc.Lattice.Rows, bytesText(int64(desc.Lattice.QueryBytes)), bytesText(int64(desc.Lattice.AnswerBytes))))
 			return nil
 		},
 	}
 	f.bind(cmd, e)
-	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, text.T("flag.dry-run-publish"))
-	cmd.Flags().BoolVar(&o.NewEpoch, "new-epoch", false, text.T("flag.new-epoch"))
+	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, e.T("flag.dry-run-publish"))
+	cmd.Flags().BoolVar(&o.NewEpoch, "new-epoch", false, e.T("flag.new-epoch"))
 	return cmd
 }
 
 func (e *env) printPlan(p *release.Plan) {
-	e.say(text.T("publish.rows", p.Records, p.Rows, p.Skipped))
+	e.say(e.T("publish.rows", p.Records, p.Rows, p.Skipped))
 	if p.MaxLabelBits > 0 {
-		e.say(text.T("publish.label-bits", p.LabelBits, p.DistinctLabels, p.MaxLabelBits))
+		e.say(e.T("publish.label-bits", p.LabelBits, p.DistinctLabels, p.MaxLabelBits))
 	}
-	e.say(text.T("publish.shape", p.Columns, p.ColumnBytes, p.Slots, 100*p.Fill))
-	e.say(text.T("publish.bytes", bytesText(p.FileBytes), bytesText(int64(p.QueryBytes)), bytesText(int64(p.AnswerBytes)), bytesText(int64(p.PublicBytes))))
-	e.say(text.T("publish.memory", bytesText(p.MemoryBytes)))
-	e.say(text.T("publish.time", p.Time.Round(10*time.Millisecond)))
+	e.say(e.T("publish.shape", p.Columns, p.ColumnBytes, p.Slots, 100*p.Fill))
+	e.say(e.T("publish.bytes", bytesText(p.FileBytes), bytesText(int64(p.QueryBytes)), bytesText(int64(p.AnswerBytes)), bytesText(int64(p.PublicBytes))))
+	e.say(e.T("publish.memory", bytesText(p.MemoryBytes)))
+	e.say(e.T("publish.time", p.Time.Round(10*time.Millisecond)))
 }

@@ -24,8 +24,8 @@ import (
 func (e *env) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "yingbi",
-		Short:         text.T("root.short"),
-		Long:          text.T("root.long"),
+		Short:         e.T("root.short"),
+		Long:          e.T("root.long"),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -35,10 +35,10 @@ func (e *env) root() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddGroup(
-		&cobra.Group{ID: "start", Title: text.T("group.start")},
-		&cobra.Group{ID: "operator", Title: text.T("group.operator")},
-		&cobra.Group{ID: "enterprise", Title: text.T("group.enterprise")},
-		&cobra.Group{ID: "auditor", Title: text.T("group.auditor")},
+		&cobra.Group{ID: "start", Title: e.T("group.start")},
+		&cobra.Group{ID: "operator", Title: e.T("group.operator")},
+		&cobra.Group{ID: "enterprise", Title: e.T("group.enterprise")},
+		&cobra.Group{ID: "auditor", Title: e.T("group.auditor")},
 	)
 	add := func(group string, commands ...*cobra.Command) {
 		for _, c := range commands {
@@ -53,6 +53,7 @@ func (e *env) root() *cobra.Command {
 	add("enterprise", e.productsCommand(), e.quoteCommand(), e.normaliseCommand(), e.verifyCommand(), e.receiptCommand(), e.explainCommand(), e.agentCommand())
 	add("auditor", e.logCommand(), e.auditCommand(), e.statementCommand())
 	explainArgs(root)
+	e.localise(root)
 	return root
 }
 
@@ -86,12 +87,12 @@ func (f *domainFlags) bindDir(cmd *cobra.Command, e *env) {
 	if fallback == "" {
 		fallback = "."
 	}
-	cmd.Flags().StringVarP(&f.dir, "domain", "d", fallback, text.T("flag.domain"))
+	cmd.Flags().StringVarP(&f.dir, "domain", "d", fallback, e.T("flag.domain"))
 }
 
 func (f *domainFlags) bindUnlock(cmd *cobra.Command, e *env) {
-	cmd.Flags().StringVar(&f.passphraseFile, "passphrase-file", e.getenv("YINGBI_PASSPHRASE_FILE"), text.T("flag.passphrase-file"))
-	cmd.Flags().StringVar(&f.machineKey, "machine-key", e.getenv("YINGBI_MACHINE_KEY"), text.T("flag.machine-key"))
+	cmd.Flags().StringVar(&f.passphraseFile, "passphrase-file", e.getenv("YINGBI_PASSPHRASE_FILE"), e.T("flag.passphrase-file"))
+	cmd.Flags().StringVar(&f.machineKey, "machine-key", e.getenv("YINGBI_MACHINE_KEY"), e.T("flag.machine-key"))
 	cmd.MarkFlagsMutuallyExclusive("passphrase-file", "machine-key")
 }
 
@@ -139,12 +140,12 @@ func (f *domainFlags) passphrase(e *env, isNew bool) ([]byte, error) {
 	case e.prompt == nil:
 		return nil, text.E("passphrase.none")
 	}
-	pass, err := e.prompt(text.T("passphrase.prompt"))
+	pass, err := e.prompt(e.T("passphrase.prompt"))
 	if err != nil {
 		return nil, text.E("passphrase.read", err)
 	}
 	if isNew {
-		again, err := e.prompt(text.T("passphrase.prompt-again"))
+		again, err := e.prompt(e.T("passphrase.prompt-again"))
 		defer clear(again)
 		if err != nil {
 			clear(pass)
@@ -199,7 +200,7 @@ func (p *progress) begin(stage string, total int64) {
 		p.stage = stage
 		p.bar = progressbar.NewOptions64(total,
 			progressbar.OptionSetWriter(p.e.stderr),
-			progressbar.OptionSetDescription(fmt.Sprintf("%-18s", stage)),
+			progressbar.OptionSetDescription(text.Pad(p.e.Word(stage), 18)),
 			progressbar.OptionShowCount(), progressbar.OptionShowIts(),
 			progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(100*time.Millisecond),
 			progressbar.OptionSetWidth(28), progressbar.OptionClearOnFinish())

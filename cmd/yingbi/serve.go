@@ -16,7 +16,7 @@ func (e *env) serveCommand() *cobra.Command {
 	var f domainFlags
 	var listen, addressFile string
 	cmd := &cobra.Command{
-		Use: "serve", Short: text.T("serve.short"), Args: cobra.NoArgs,
+		Use: "serve", Short: e.T("serve.short"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			d, err := e.open(ctx, &f)
@@ -24,6 +24,7 @@ func (e *env) serveCommand() *cobra.Command {
 				return err
 			}
 			defer d.Close()
+			e.domainLanguage(d.Config().Language)
 			certificate, pool, err := d.ServerTLS(ctx)
 			if err != nil {
 				return err
@@ -49,7 +50,7 @@ func (e *env) serveCommand() *cobra.Command {
 			if err != nil {
 				return text.E("serve.listen", listen, err)
 			}
-			e.say(text.T("serve.listening", d.Origin(), lis.Addr()))
+			e.say(e.T("serve.listening", d.Origin(), lis.Addr()))
 			if addressFile != "" {
 				if err := os.WriteFile(addressFile, []byte(lis.Addr().String()+"\n"), 0o644); err != nil {
 					return text.E("serve.address-file", err)
@@ -61,12 +62,12 @@ func (e *env) serveCommand() *cobra.Command {
 			if err := s.Serve(ctx, lis); err != nil {
 				return err
 			}
-			e.note(text.T("serve.stopped"))
+			e.note(e.T("serve.stopped"))
 			return nil
 		},
 	}
 	f.bind(cmd, e)
-	cmd.Flags().StringVar(&listen, "listen", "", text.T("flag.listen"))
-	cmd.Flags().StringVar(&addressFile, "address-file", "", text.T("flag.address-file"))
+	cmd.Flags().StringVar(&listen, "listen", "", e.T("flag.listen"))
+	cmd.Flags().StringVar(&addressFile, "address-file", "", e.T("flag.address-file"))
 	return cmd
 }

@@ -133,23 +133,23 @@ const shownFaults = 10
 func (e *env) reportMalformed(s *sheet, malformed *sdk.SubjectError) error {
 	for i, f := range malformed.Faults {
 		if i == shownFaults {
-			e.note(text.T("verify.malformed-more", len(malformed.Faults)-shownFaults))
+			e.note(e.T("verify.malformed-more", len(malformed.Faults)-shownFaults))
 			break
 		}
-		e.note(text.T("verify.malformed", s.lines[f.Index], f.Field, faultText(f.Err, s.subjects[f.Index][f.Field])))
+		e.note(e.T("verify.malformed", s.lines[f.Index], f.Field, e.faultText(f.Err, s.subjects[f.Index][f.Field])))
 	}
 	return text.E("verify.malformed-sum", len(malformed.Faults))
 }
 
 // faultText says what is wrong with a value to somebody who has a sheet.
-func faultText(err error, value string) string {
+func (e *env) faultText(err error, value string) string {
 	switch {
 	case errors.Is(err, oprf.ErrBlank):
-		return text.T("verify.fault-blank")
+		return e.T("verify.fault-blank")
 	case !utf8.ValidString(value):
-		return text.T("verify.fault-utf8")
+		return e.T("verify.fault-utf8")
 	}
-	return err.Error()
+	return e.Err(err)
 }
 
 // checkPlace finds out, before anything is paid or logged, that a file can be
@@ -193,10 +193,18 @@ func (e *env) writeSheet(path string, product *sdk.Product, s *sheet, result *sd
 	return nil
 }
 
+// What is written in a sheet is read by programs too: it is the same in every
+// language.
+const (
+	answerColumn = "answer"
+	answerYes    = "yes"
+	answerNo     = "no"
+)
+
 func writeAnswers(out io.Writer, product *sdk.Product, s *sheet, result *sdk.Result) error {
-	header := slices.Concat(s.header, []string{text.T("verify.answer-column")})
+	header := slices.Concat(s.header, []string{answerColumn})
 	for _, l := range product.Verify.Labels {
-		header = append(header, text.T("verify.label-column", l.Column))
+		header = append(header, answerColumn+"_"+l.Column)
 	}
 	w := csv.NewWriter(out)
 	_ = w.Write(header) // errors stay with w
@@ -217,7 +225,7 @@ func answerText(a sdk.Answer) string {
 	case !a.Done:
 		return ""
 	case a.Found:
-		return text.T("verify.yes")
+		return answerYes
 	}
-	return text.T("verify.no")
+	return answerNo
 }

@@ -25,7 +25,7 @@ type verifyFlags struct {
 func (e *env) verifyCommand() *cobra.Command {
 	var f verifyFlags
 	cmd := &cobra.Command{
-		Use: "verify --product P --purpose U --in FILE.csv --out FILE.csv", Short: text.T("verify.short"), Long: text.T("verify.long"), Args: cobra.NoArgs,
+		Use: "verify --product P --purpose U --in FILE.csv --out FILE.csv", Short: e.T("verify.short"), Long: e.T("verify.long"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.product == "" || f.purpose == "" {
 				return usage(text.E("verify.what"))
@@ -42,11 +42,11 @@ func (e *env) verifyCommand() *cobra.Command {
 		},
 	}
 	f.client.bind(cmd, e)
-	bindAsk(cmd, &f.product, &f.purpose, &f.grant)
-	cmd.Flags().StringVar(&f.costCentre, "cost-centre", "", text.T("flag.cost-centre"))
-	cmd.Flags().StringVar(&f.in, "in", "-", text.T("flag.in"))
-	cmd.Flags().StringVar(&f.out, "out", "-", text.T("flag.out"))
-	cmd.Flags().BoolVar(&f.explain, "explain", false, text.T("flag.explain"))
+	e.bindAsk(cmd, &f.product, &f.purpose, &f.grant)
+	cmd.Flags().StringVar(&f.costCentre, "cost-centre", "", e.T("flag.cost-centre"))
+	cmd.Flags().StringVar(&f.in, "in", "-", e.T("flag.in"))
+	cmd.Flags().StringVar(&f.out, "out", "-", e.T("flag.out"))
+	cmd.Flags().BoolVar(&f.explain, "explain", false, e.T("flag.explain"))
 	return cmd
 }
 
@@ -65,7 +65,7 @@ func (e *env) verify(ctx context.Context, c *sdk.Client, f *verifyFlags) error {
 		return err
 	}
 	if n := sheet.repeated(); n > 0 {
-		e.note(text.T("verify.repeated", n))
+		e.note(e.T("verify.repeated", n))
 	}
 	if err := checkPlace(f.out); err != nil {
 		return err
@@ -76,10 +76,10 @@ func (e *env) verify(ctx context.Context, c *sdk.Client, f *verifyFlags) error {
 		return e.writeSheet(f.out, product, sheet, r)
 	}
 	bar := &progress{e: e}
-	bar.begin(text.T("verify.bar"), int64(len(sheet.subjects)))
+	bar.begin(e.T("verify.bar"), int64(len(sheet.subjects)))
 	result, err := c.Verify(ctx, f.product, vocabulary.Purpose(f.purpose), sheet.subjects,
 		sdk.WithGrant(f.grant), sdk.WithCostCentre(f.costCentre),
-		sdk.WithProgress(func(p sdk.Progress) { bar.set(text.T("verify.bar"), int64(p.SubjectsDone), int64(p.Subjects)) }),
+		sdk.WithProgress(func(p sdk.Progress) { bar.set(e.T("verify.bar"), int64(p.SubjectsDone), int64(p.Subjects)) }),
 		sdk.WithDelivery(deliver))
 	bar.finish()
 	var malformed *sdk.SubjectError
@@ -98,7 +98,7 @@ func (e *env) verify(ctx context.Context, c *sdk.Client, f *verifyFlags) error {
 			return errors.Join(err, serr)
 		}
 		if err != nil {
-			e.note(text.T("verify.resume"))
+			e.note(e.T("verify.resume"))
 		}
 	}
 	if f.explain {
@@ -131,11 +131,11 @@ func (e *env) summarise(result *sdk.Result) error {
 			return err
 		}
 	}
-	e.note(text.T("verify.done", done, found, done-found))
-	e.note(text.T("verify.cost", len(result.Entries), sum))
+	e.note(e.T("verify.done", done, found, done-found))
+	e.note(e.T("verify.cost", len(result.Entries), sum))
 	for _, entry := range result.Entries {
 		call := entry.TheCall()
-		e.note(text.T("verify.receipt", call.Header.Job, entry.Seq, call.Usage.Units, call.Price.Amount))
+		e.note(e.T("verify.receipt", call.Header.Job, entry.Seq, call.Usage.Units, call.Price.Amount))
 	}
 	return nil
 }
@@ -144,27 +144,27 @@ func (e *env) summarise(result *sdk.Result) error {
 func (e *env) explain(c *sdk.Client, subjects int) {
 	var rows []table.Row
 	for _, t := range c.Traffic() {
-		rows = append(rows, table.Row{t.Method, t.Calls, bytesText(t.Sent), bytesText(t.Received), explainMethod(t.Method)})
+		rows = append(rows, table.Row{t.Method, t.Calls, bytesText(t.Sent), bytesText(t.Received), e.explainMethod(t.Method)})
 	}
-	e.table(e.stderr, table.Row{text.T("explain.method"), text.T("explain.calls"), text.T("explain.sent"), text.T("explain.received"), text.T("explain.what")}, rows)
-	e.note(text.T("explain.can", subjects))
-	e.note(text.T("explain.cannot"))
+	e.table(e.stderr, table.Row{e.T("explain.method"), e.T("explain.calls"), e.T("explain.sent"), e.T("explain.received"), e.T("explain.what")}, rows)
+	e.note(e.T("explain.can", subjects))
+	e.note(e.T("explain.cannot"))
 }
 
-func explainMethod(method string) string {
+func (e *env) explainMethod(method string) string {
 	switch method {
 	case "Products":
-		return text.T("explain.products")
+		return e.T("explain.products")
 	case "Receipt":
-		return text.T("explain.receipt")
+		return e.T("explain.receipt")
 	case "Checkpoint":
-		return text.T("explain.checkpoint")
+		return e.T("explain.checkpoint")
 	case "PublicPart":
-		return text.T("explain.public-part")
+		return e.T("explain.public-part")
 	case "Evaluate":
-		return text.T("explain.evaluate")
+		return e.T("explain.evaluate")
 	case "Lookup":
-		return text.T("explain.lookup")
+		return e.T("explain.lookup")
 	}
 	return ""
 }

@@ -63,6 +63,15 @@ func (r *Report) Completeness() (present, of int64) { return r.present, r.requir
 
 var floorText = regexp.MustCompile(`^(0(\.[0-9]{1,9})?|1(\.0{1,9})?)$`)
 
+// BelowFloor returns the floor of completeness that the resource declares and
+// its required columns do not reach; empty where they do.
+func (r *Report) BelowFloor() string {
+	if r.belowFloor() {
+		return r.floor
+	}
+	return ""
+}
+
 func (r *Report) belowFloor() bool {
 	present, of := r.Completeness()
 	if r.floor == "" || of == 0 {

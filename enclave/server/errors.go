@@ -63,6 +63,15 @@ var wires = map[ledger.Reason]wire{
 	ledger.ReasonInternal:           {codes.Internal, "an error inside the domain; the operator can see it", "域内错误，运营机构可查看"},
 }
 
+// Message is what a person is told of a reason, in the locale en or zh-CN;
+// empty where it is none that a gateway gives.
+func Message(reason ledger.Reason, locale string) string {
+	if locale == "zh-CN" {
+		return wires[reason].zh
+	}
+	return wires[reason].en
+}
+
 // toStatus is the one place where an error becomes what a caller sees.
 func toStatus(err error) error {
 	switch {

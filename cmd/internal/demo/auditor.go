@@ -7,12 +7,10 @@ import (
 	"os"
 	"regexp"
 	"strings"
-
-	"github.com/yingbi/yingbi/cmd/internal/text"
 )
 
 func (s *story) auditor(ctx context.Context) error {
-	s.act(text.T("demo.audit"))
+	s.act(s.T("demo.audit"))
 	month := s.Clock().In(cst).Format("2006-01")
 	r, err := s.run(ctx, 0, "statement --enterprise "+enterpriseCode+" --month "+month+" -d domain "+unlockFlag)
 	if err != nil {
@@ -29,7 +27,7 @@ func (s *story) auditor(ctx context.Context) error {
 	if _, err := s.run(ctx, 0, fmt.Sprintf(audit, "log.jsonl")); err != nil {
 		return err
 	}
-	s.point(text.T("demo.audit-point"))
+	s.point(s.T("demo.audit-point"))
 	return s.tamper(ctx, audit)
 }
 
@@ -45,7 +43,7 @@ func (s *story) owed() string {
 // tamper alters copies of the ledger, one fault each, and demands that the
 // audit names it.
 func (s *story) tamper(ctx context.Context, audit string) error {
-	s.act(text.T("demo.tamper"))
+	s.act(s.T("demo.tamper"))
 	log, err := os.ReadFile(s.path("out", "log.jsonl"))
 	if err != nil {
 		return fmt.Errorf("read the exported log: %w", err)
@@ -65,11 +63,11 @@ func (s *story) tamper(ctx context.Context, audit string) error {
 		name, told string
 		forge      func() [][]byte
 	}{
-		{"cheaper.jsonl", text.T("demo.tamper-amount"), func() [][]byte {
+		{"cheaper.jsonl", s.T("demo.tamper-amount"), func() [][]byte {
 			forged := bytes.Replace(lines[paid], []byte(`"amount":"18`), []byte(`"amount":"17`), 1)
 			return append(append(append([][]byte{}, lines[:paid]...), forged), lines[paid+1:]...)
 		}},
-		{"shorter.jsonl", text.T("demo.tamper-delete"), func() [][]byte {
+		{"shorter.jsonl", s.T("demo.tamper-delete"), func() [][]byte {
 			return append(append([][]byte{}, lines[:paid]...), lines[paid+1:]...)
 		}},
 	} {
@@ -89,7 +87,7 @@ func (s *story) tamper(ctx context.Context, audit string) error {
 			return err
 		}
 	}
-	s.point(text.T("demo.tamper-point"))
+	s.point(s.T("demo.tamper-point"))
 	return nil
 }
 

@@ -187,7 +187,7 @@ func (s *story) checkAnswers(name string, qs []question, want func(q question) (
 		if err := expect(row[3] == answer && row[4] == label, "row %d: answer %q %q, the raw data says %q %q", i+2, row[3], row[4], answer, label); err != nil {
 			return 0, err
 		}
-		if answer == text.T("verify.yes") {
+		if answer == yesNo(true) {
 			positive++
 		}
 	}

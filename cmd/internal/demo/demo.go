@@ -37,6 +37,7 @@ type Command struct {
 
 // Options are what the demo is told.
 type Options struct {
+	text.Lang
 	Run     func(ctx context.Context, c Command) int // runs a command line, returns its exit code
 	Out     io.Writer                                // where the story goes
 	Clock   func() time.Time
@@ -68,7 +69,7 @@ var ErrDeviates = errors.New("the demo deviates from its story")
 func Run(ctx context.Context, o Options) (err error) {
 	o.Out = &shared{w: o.Out}
 	s := &story{Options: o, began: o.Clock()}
-	fmt.Fprintln(s.Out, text.T("demo.first-line"))
+	fmt.Fprintln(s.Out, s.T("demo.first-line"))
 	if o.Keep != "" {
 		if s.dir, err = filepath.Abs(o.Keep); err == nil {
 			err = emptyDir(s.dir)
@@ -80,7 +81,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("make the demo's folder: %w", err)
 	}
-	fmt.Fprintln(s.Out, text.T("demo.folder", s.dir))
+	fmt.Fprintln(s.Out, s.T("demo.folder", s.dir))
 	if err := s.writeSample(); err != nil {
 		return err
 	}
@@ -130,7 +131,7 @@ func (s *story) tell(ctx context.Context) error {
 // act prints a heading.
 func (s *story) act(title string) {
 	s.step++
-	fmt.Fprintf(s.Out, "\n%s\n", text.T("demo.act", s.step, title))
+	fmt.Fprintf(s.Out, "\n%s\n", s.T("demo.act", s.step, title))
 }
 
 // result is what a command gave.
@@ -198,13 +199,13 @@ func (s *story) path(elem ...string) string {
 
 // closing prints the figures and what was shown.
 func (s *story) closing() {
-	s.act(text.T("demo.closing"))
+	s.act(s.T("demo.closing"))
 	for _, f := range s.figures {
-		fmt.Fprintf(s.Out, "  %-46s %s\n", f.what, f.value)
+		fmt.Fprintf(s.Out, "  %s %s\n", text.Pad(f.what, 46), f.value)
 	}
-	fmt.Fprintf(s.Out, "\n%s\n", text.T("demo.end", s.Clock().Sub(s.began).Seconds()))
+	fmt.Fprintf(s.Out, "\n%s\n", s.T("demo.end", s.Clock().Sub(s.began).Seconds()))
 	if s.Keep != "" {
-		fmt.Fprintln(s.Out, text.T("demo.kept", s.dir))
+		fmt.Fprintln(s.Out, s.T("demo.kept", s.dir))
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/yingbi/yingbi/cmd/internal/text"
 	"github.com/yingbi/yingbi/policy/fees"
 )
 
@@ -25,7 +24,7 @@ func (s *story) enterprise(ctx context.Context) error {
 }
 
 func (s *story) firstDay(ctx context.Context) error {
-	s.act(text.T("demo.first-day"))
+	s.act(s.T("demo.first-day"))
 	r, err := s.run(ctx, 0, s.as("products --mine"))
 	if err != nil {
 		return err
@@ -41,7 +40,7 @@ func (s *story) firstDay(ctx context.Context) error {
 	if _, err := s.run(ctx, 0, s.as("verify --product "+sandboxProduct+" --purpose industry --in out/sandbox.csv --out out/sandbox-answers.csv")); err != nil {
 		return err
 	}
-	s.point(text.T("demo.first-day-point"))
+	s.point(s.T("demo.first-day-point"))
 	// A malformed row is found before anything is paid.
 	if err := s.writeRaw("malformed.csv", "city_account_number,business_legal_name\n0000000420000099,CARGILL INCORPORATED\n,NOBODY\n"); err != nil {
 		return err
@@ -56,7 +55,7 @@ func (s *story) firstDay(ctx context.Context) error {
 const batch = 100
 
 func (s *story) private(ctx context.Context) error {
-	s.act(text.T("demo.private", batch))
+	s.act(s.T("demo.private", batch))
 	if _, err := s.run(ctx, 0, s.as(fmt.Sprintf("quote --product %s --purpose industry --units %d", labelProduct, batch))); err != nil {
 		return err
 	}
@@ -72,7 +71,7 @@ func (s *story) private(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.point(text.T("demo.private-equals", batch, n, batch-n))
+		s.point(s.T("demo.private-equals", batch, n, batch-n))
 	}
 	r, err := s.run(ctx, 0, s.as("verify --product "+labelProduct+" --purpose industry --in out/customers.csv --out out/sectors.csv --explain"))
 	if err != nil {
@@ -87,16 +86,16 @@ func (s *story) private(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.point(text.T("demo.private-label", batch, n, batch-n))
-	s.figure(text.T("demo.figure-verify", batch), "%.2f s", r.took.Seconds())
+	s.point(s.T("demo.private-label", batch, n, batch-n))
+	s.figure(s.T("demo.figure-verify", batch), "%.2f s", r.took.Seconds())
 	return s.traffic(r.errOut)
 }
 
 func yesNo(yes bool) string {
 	if yes {
-		return text.T("verify.yes")
+		return "yes"
 	}
-	return text.T("verify.no")
+	return "no"
 }
 
 // traffic takes the bytes of the lookups from what --explain printed.
@@ -104,7 +103,7 @@ func (s *story) traffic(explained string) error {
 	for _, line := range strings.Split(explained, "\n") {
 		f := strings.Fields(line)
 		if len(f) >= 6 && f[0] == "Lookup" {
-			s.figure(text.T("demo.figure-traffic", batch), "%s %s up, %s %s down", f[2], f[3], f[4], f[5])
+			s.figure(s.T("demo.figure-traffic", batch), "%s %s up, %s %s down", f[2], f[3], f[4], f[5])
 			return nil
 		}
 	}
@@ -112,7 +111,7 @@ func (s *story) traffic(explained string) error {
 }
 
 func (s *story) refusals(ctx context.Context) error {
-	s.act(text.T("demo.refusals"))
+	s.act(s.T("demo.refusals"))
 	ask := "verify --product " + labelProduct + " --in out/customers.csv --out out/none.csv --purpose "
 	r, err := s.run(ctx, 1, s.as(ask+"public-governance"))
 	if err != nil {
@@ -135,13 +134,13 @@ func (s *story) refusals(ctx context.Context) error {
 	if err := expect(strings.Contains(r.errOut, "QUOTA_EXHAUSTED"), "an exhausted quota was refused for another reason"); err != nil {
 		return err
 	}
-	s.point(text.T("demo.refusals-point"))
+	s.point(s.T("demo.refusals-point"))
 	return nil
 }
 
 // retry is a client that dies between paying and the answer.
 func (s *story) retry(ctx context.Context) error {
-	s.act(text.T("demo.retry"))
+	s.act(s.T("demo.retry"))
 	qs := s.questions(7, 80)
 	if err := s.writeSheet("relief.csv", qs); err != nil {
 		return err
@@ -152,7 +151,7 @@ func (s *story) retry(ctx context.Context) error {
 	if _, err := s.runWith(dying, 1, line, Command{Watch: func(int64, int64) { die() }}); ctx.Err() != nil || dying.Err() == nil {
 		return fmt.Errorf("%w: the client was not interrupted: %w", ErrDeviates, err)
 	}
-	s.point(text.T("demo.retry-died"))
+	s.point(s.T("demo.retry-died"))
 	if _, err := s.run(ctx, 0, line); err != nil {
 		return err
 	}
@@ -169,11 +168,11 @@ func (s *story) retry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n := strings.Count(r.out, labelProduct+" public-welfare")
+	n := strings.Count(r.out, labelProduct+" "+s.Word("public-welfare"))
 	if err := expect(n == 1, "the interrupted job is in the ledger %d times", n); err != nil {
 		return err
 	}
-	s.point(text.T("demo.retry-point"))
+	s.point(s.T("demo.retry-point"))
 	return nil
 }
 

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/yingbi/yingbi/cmd/internal/text"
 )
 
 // The sample's parties.
@@ -22,7 +20,7 @@ const (
 const unlockFlag = "--machine-key machine.key"
 
 func (s *story) identities(ctx context.Context) error {
-	s.act(text.T("demo.identities"))
+	s.act(s.T("demo.identities"))
 	for _, p := range []string{
 		"keys/authoriser --role authoriser --id data-administration",
 		"keys/authority --role authority --id price-bureau",
@@ -37,7 +35,7 @@ func (s *story) identities(ctx context.Context) error {
 }
 
 func (s *story) domain(ctx context.Context) error {
-	s.act(text.T("demo.domain"))
+	s.act(s.T("demo.domain"))
 	init := "init domain --operator " + operatorCode + " --name Sample-Data-Operations --origin sample.example/yingbi" +
 		" --authoriser keys/authoriser/public.key --authority keys/authority/public.key --listen 127.0.0.1:0 " + unlockFlag
 	if _, err := s.run(ctx, 0, init); err != nil {
@@ -47,7 +45,7 @@ func (s *story) domain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := expect(strings.Contains(r.out+r.errOut, text.T("init.exists-word")), "a second init did not say that nothing changed"); err != nil {
+	if err := expect(strings.Contains(r.out+r.errOut, s.T("init.exists-word")), "a second init did not say that nothing changed"); err != nil {
 		return err
 	}
 	for _, sign := range []string{
@@ -62,7 +60,7 @@ func (s *story) domain(ctx context.Context) error {
 }
 
 func (s *story) vocabulary(ctx context.Context) error {
-	s.act(text.T("demo.vocabulary"))
+	s.act(s.T("demo.vocabulary"))
 	for _, f := range []string{"10-authorisation.yaml", "40-ceilings.yaml"} {
 		if _, err := s.run(ctx, 0, "approve sample/manifests/"+f+" --identity keys/authoriser"); err != nil {
 			return err
@@ -87,22 +85,22 @@ func (s *story) vocabulary(ctx context.Context) error {
 	if _, err := s.run(ctx, 1, "apply -f sample/greedy-tariffs.yaml -d domain "+unlockFlag); err != nil {
 		return err
 	}
-	s.point(text.T("demo.vocabulary-point"))
+	s.point(s.T("demo.vocabulary-point"))
 	return nil
 }
 
 func (s *story) data(ctx context.Context) error {
-	s.act(text.T("demo.data"))
+	s.act(s.T("demo.data"))
 	r, err := s.run(ctx, 0, "import business-licences sample/licences.csv -d domain "+unlockFlag)
 	if err != nil {
 		return err
 	}
-	s.figure(text.T("demo.figure-records"), "%d", s.table.records)
-	s.figure(text.T("demo.figure-import"), "%.1f s", r.took.Seconds())
+	s.figure(s.T("demo.figure-records"), "%d", s.table.records)
+	s.figure(s.T("demo.figure-import"), "%.1f s", r.took.Seconds())
 	if _, err := s.run(ctx, 0, "import sandbox-licences sample/sandbox.csv -d domain "+unlockFlag); err != nil {
 		return err
 	}
-	s.point(text.T("demo.data-point"))
+	s.point(s.T("demo.data-point"))
 	return nil
 }
 
@@ -122,7 +120,7 @@ const (
 )
 
 func (s *story) publish(ctx context.Context) error {
-	s.act(text.T("demo.publish"))
+	s.act(s.T("demo.publish"))
 	for _, p := range s.products() {
 		if _, err := s.run(ctx, 0, "review "+p+" --identity keys/reviewer -d domain "+unlockFlag); err != nil {
 			return err
@@ -137,19 +135,19 @@ func (s *story) publish(ctx context.Context) error {
 			return err
 		}
 		if p == labelProduct {
-			s.figure(text.T("demo.figure-publish"), "%.1f s (%.0f records/s)", r.took.Seconds(), float64(s.table.records)/r.took.Seconds())
+			s.figure(s.T("demo.figure-publish"), "%.1f s (%.0f records/s)", r.took.Seconds(), float64(s.table.records)/r.took.Seconds())
 			if peak := peakMemory(); peak > 0 {
-				s.figure(text.T("demo.figure-memory"), "%.0f MB", float64(peak)/1e6)
+				s.figure(s.T("demo.figure-memory"), "%.0f MB", float64(peak)/1e6)
 			}
 		}
 	}
-	s.point(text.T("demo.publish-point"))
+	s.point(s.T("demo.publish-point"))
 	return nil
 }
 
 // serve starts the server in the background and returns what stops it.
 func (s *story) serve(ctx context.Context) (stop func() error, err error) {
-	s.act(text.T("demo.serve"))
+	s.act(s.T("demo.serve"))
 	ctx, cancel := context.WithCancel(ctx)
 	ready := make(chan string, 1)
 	done := make(chan error, 1)
