@@ -140,14 +140,8 @@ func (ca *CA) Issue(_ context.Context, req CertificateRequest) ([]byte, error) {
 	}
 	if len(req.Hosts) > 0 {
 		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-		for _, h := range req.Hosts {
-			if ip := net.ParseIP(h); ip != nil {
-				template.IPAddresses = append(template.IPAddresses, ip)
-			} else if len(h) <= 253 && hostName.MatchString(h) {
-				template.DNSNames = append(template.DNSNames, h)
-			} else {
-				return nil, fmt.Errorf("issuing for %s: %q is neither a host name nor an IP address", req.URI, truncate(h))
-			}
+		if err := setHosts(template, req.Hosts); err != nil {
+			return nil, fmt.Errorf("issuing for %s: %w", req.URI, err)
 		}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, ca.cert, csr.PublicKey, ca.key)
@@ -155,6 +149,20 @@ func (ca *CA) Issue(_ context.Context, req CertificateRequest) ([]byte, error) {
 		return nil, fmt.Errorf("issuing for %s: %w", req.URI, err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), nil
+}
+
+// setHosts gives a certificate the names and addresses of a server.
+func setHosts(c *x509.Certificate, hosts []string) error {
+	for _, h := range hosts {
+		if ip := net.ParseIP(h); ip != nil {
+			c.IPAddresses = append(c.IPAddresses, ip)
+		} else if len(h) <= 253 && hostName.MatchString(h) {
+			c.DNSNames = append(c.DNSNames, h)
+		} else {
+			return fmt.Errorf("%q is neither a host name nor an IP address", truncate(h))
+		}
+	}
+	return nil
 }
 
 // parseCSR reads a request and checks that its sender has the key.

@@ -3,11 +3,10 @@
 // authority, and the mark that the ledger's database may never fall below.
 //
 // [Keyring] is what the rest of the domain sees. [Embedded] is its
-// implementation without a server: one file, sealed with filippo.io/age. The
-// interface is cut so that HashiCorp Vault can stand behind it without a
-// caller changing: [Wrapper] is what Transit does, [Secrets] what a KV v2
-// mount does with check-and-set 0 and metadata, [Marks] a KV v2 path with check-and-set,
-// [Issuer] a PKI mount.
+// implementation without a server: one file, sealed with filippo.io/age.
+// [Vault] is the one on a HashiCorp Vault server: [Wrapper] is Transit,
+// [Secrets] a KV v2 mount with check-and-set 0, [Marks] a KV v2 path with
+// check-and-set, [Issuer] a PKI mount. One suite of tests holds both.
 //
 // # What it promises
 //
@@ -80,4 +79,24 @@
 // made ([Embedded.Reseal]). An earlier copy of the file is still opened by its
 // own passphrase and its own shares. A share whose bytes were altered on purpose,
 // checksum and all, is found out but not named.
+//
+// # Vault
+//
+// Nothing that the server holds is kept here, so each call is a request: what is
+// destroyed there is gone for every process at once, and what cannot be asked
+// gives [ErrSealed], [ErrUnavailable], [ErrDenied] or [ErrRateLimited]. A request
+// is sent once, but for rate limits (three times in all): one whose answer was
+// lost may have been done. A settlement costs two requests, [Marks].Mark and
+// [Marks].AdvanceMark; BenchmarkVaultSettlement measures them.
+//
+// The server is trusted with what it holds, and its answers are not: they are
+// bounded, decoded strictly, and a certificate is compared with what was asked
+// for. Who may write the mark may set it back: Vault's check-and-set keeps two
+// processes apart and no process honest.
+//
+// Answers that hold secrets are decoded from a buffer that is overwritten, and
+// what a caller gets is the only copy made here. What stays until the garbage
+// collector reuses the memory: requests that carry a secret or a data key, and
+// the login's token and credentials, which are Go strings in the api's client,
+// and the buffers of net/http and crypto/tls.
 package keyring
