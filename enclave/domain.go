@@ -3,9 +3,6 @@ package enclave
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,6 +37,7 @@ type Domain struct {
 	signer ed25519.PrivateKey // of checkpoints; the store signs with it
 	ca     []byte             // PEM
 	vkey   string
+	server serverCertificate
 }
 
 // ErrMoved says that another process changed the domain at the same time:
@@ -271,55 +269,4 @@ func (d *Domain) Gateway(ctx context.Context) (*gateway.Gateway, error) {
 		Kernels: l.Kernels, Queue: l.Queue, PerEnterprise: l.PerEnterprise,
 		QueriesPerCall: l.QueriesPerCall, DenialsPerMinute: l.DenialsPerMinute,
 	})
-}
-
-// ServerTLS is what a server of this domain needs: its certificate, renewed if
-// it ends soon, and the pool that client certificates are checked against.
-func (d *Domain) ServerTLS(ctx context.Context) (tls.Certificate, *x509.CertPool, error) {
-	fail := func(err error) (tls.Certificate, *x509.CertPool, error) {
-		return tls.Certificate{}, nil, fmt.Errorf("the server's certificate: %w", err)
-	}
-	path := filepath.Join(d.dir, certsDir, "server.pem")
-	chain, err := readCertificate(path)
-	if err != nil {
-		return fail(err)
-	}
-	if left := chain.NotAfter.Sub(d.clock()); left < time.Duration(d.config.Limits.ServerCertDaysLeft)*24*time.Hour || !sameHosts(chain, d.config.Hosts) {
-		if err := issueServer(ctx, d.dir, d.ring, d.config, d.clock()); err != nil {
-			return fail(err)
-		}
-		if chain, err = readCertificate(path); err != nil {
-			return fail(err)
-		}
-	}
-	key, err := seedKey(ctx, d.ring, secretServerTLS)
-	if err != nil {
-		return fail(err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(d.ca) {
-		return fail(errors.New("the domain's authority is no PEM certificate"))
-	}
-	return tls.Certificate{Certificate: [][]byte{chain.Raw}, PrivateKey: key, Leaf: chain}, pool, nil
-}
-
-func readCertificate(path string) (*x509.Certificate, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode(b)
-	if block == nil {
-		return nil, fmt.Errorf("%s is no PEM", path)
-	}
-	return x509.ParseCertificate(block.Bytes)
-}
-
-func sameHosts(c *x509.Certificate, hosts []string) bool {
-	for _, h := range hosts {
-		if c.VerifyHostname(h) != nil {
-			return false
-		}
-	}
-	return true
 }

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/yingbi/yingbi/enclave"
 	"github.com/yingbi/yingbi/enclave/enclavetest"
@@ -442,27 +441,6 @@ func TestTwoProcesses(t *testing.T) {
 	}
 	if _, err := other.Suspend(t.Context(), "sector", ledger.ReasonRiskFound); err == nil {
 		t.Error("a draft was suspended")
-	}
-}
-
-// The server's certificate is renewed before it ends.
-func TestServerCertificateIsRenewed(t *testing.T) {
-	d := enclavetest.New(t)
-	first, _, err := d.ServerTLS(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, _, err := d.ServerTLS(t.Context())
-	if err != nil || !again.Leaf.Equal(first.Leaf) {
-		t.Errorf("renewed at once: %v", err)
-	}
-	d.Clock.Advance(340 * 24 * time.Hour)
-	renewed, _, err := d.ServerTLS(t.Context())
-	if err != nil || !renewed.Leaf.NotAfter.After(first.Leaf.NotAfter) {
-		t.Errorf("not renewed 25 days before its end: %v", err)
-	}
-	if err := renewed.Leaf.VerifyHostname("localhost"); err != nil {
-		t.Error(err)
 	}
 }
 

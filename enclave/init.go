@@ -201,14 +201,15 @@ func (o *InitOptions) issueOwn(ctx context.Context, dir string, kr keyring.Keyri
 		return err
 	}
 	defer clear(operator)
-	cert, err := issue(ctx, kr, operator, operatorOf(c), nil, certificateEnd(o.Clock(), c))
-	if err != nil {
-		return fmt.Errorf("the operator's certificate: %w", err)
-	}
-	if err := writeFile(filepath.Join(dir, certsDir, "operator.pem"), cert, 0o644); err != nil {
+	if err := issueOperator(ctx, dir, kr, c, operator, o.Clock()); err != nil {
 		return err
 	}
-	return issueServer(ctx, dir, kr, c, o.Clock())
+	server, err := seedKey(ctx, kr, secretServerTLS)
+	if err != nil {
+		return err
+	}
+	defer clear(server)
+	return issueServer(ctx, dir, kr, c, server, o.Clock())
 }
 
 // genesis makes the database with entry 0, which pins the keys that everything
@@ -297,12 +298,15 @@ func issue(ctx context.Context, kr keyring.Issuer, key ed25519.PrivateKey, id vo
 	})
 }
 
-func issueServer(ctx context.Context, dir string, kr keyring.Keyring, c *Config, now time.Time) error {
-	key, err := seedKey(ctx, kr, secretServerTLS)
+func issueOperator(ctx context.Context, dir string, kr keyring.Issuer, c *Config, key ed25519.PrivateKey, now time.Time) error {
+	cert, err := issue(ctx, kr, key, operatorOf(c), nil, certificateEnd(now, c))
 	if err != nil {
-		return err
+		return fmt.Errorf("the operator's certificate: %w", err)
 	}
-	defer clear(key)
+	return writeFile(filepath.Join(dir, certsDir, "operator.pem"), cert, 0o644)
+}
+
+func issueServer(ctx context.Context, dir string, kr keyring.Issuer, c *Config, key ed25519.PrivateKey, now time.Time) error {
 	cert, err := issue(ctx, kr, key, serverOf(c), c.Hosts, certificateEnd(now, c))
 	if err != nil {
 		return fmt.Errorf("the server's certificate: %w", err)

@@ -291,7 +291,7 @@ func proxy(t *testing.T, d *enclavetest.Domain, id *sdk.Identity, backend string
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{
-		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool, Time: d.Clock.Now,
+		MinVersion: tls.VersionTLS13, GetCertificate: cert, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool, Time: d.Clock.Now,
 	})))
 	pb.RegisterGatewayServer(s, &liar{client: pb.NewGatewayClient(conn), alter: alter, refuse: refuse})
 	lis, err := net.Listen("tcp", "127.0.0.1:0")

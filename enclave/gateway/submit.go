@@ -9,6 +9,7 @@ import (
 
 	"github.com/yingbi/yingbi/compute/oprf"
 	"github.com/yingbi/yingbi/enclave/internal/world"
+	"github.com/yingbi/yingbi/enclave/keyring"
 	"github.com/yingbi/yingbi/enclave/release"
 	"github.com/yingbi/yingbi/enclave/state"
 	"github.com/yingbi/yingbi/policy/admission"
@@ -245,10 +246,14 @@ func (r *result) answer() []byte { return append(append([]byte{}, r.evaluated...
 
 // run evaluates a job's payload under its epoch's key.
 func (g *Gateway) run(ctx context.Context, v world.Version, j *job) (*result, error) {
-	e, err := g.tables.evaluator(ctx, v)
+	e, done, err := g.tables.evaluator(ctx, v)
+	if errors.Is(err, keyring.ErrDestroyed) {
+		return nil, errMoved // by a shred that this world does not know of yet
+	}
 	if err != nil {
 		return nil, internal("running the job", err)
 	}
+	defer done()
 	return g.evaluate(ctx, e, j)
 }
 
@@ -291,6 +296,10 @@ func (g *Gateway) repeat(ctx context.Context, s *world.Snapshot, j *job, prior *
 	v, ok := s.Version(prior.Product, prior.Epoch, 0)
 	if !ok {
 		return nil, internal("answering again", errors.New("the job's epoch was never published"))
+	}
+	if _, gone := s.World.KeyGone(prior.Product, prior.Epoch); gone {
+		// It can be had no more, and may be renewed for free.
+		return nil, g.explain(s, j.header, refuse(ledger.ReasonEpochEnded, "yingbi/epoch"))
 	}
 	r, err := g.run(ctx, v, j)
 	if err != nil {

@@ -22,7 +22,7 @@ type tables struct {
 	mu         sync.Mutex
 	closed     bool
 	open       map[int64]*held // by publish entry
-	evaluators map[evaluatorKey]*release.Evaluator
+	evaluators map[evaluatorKey]*heldKey
 }
 
 type evaluatorKey struct {
@@ -43,7 +43,7 @@ type held struct {
 var errClosed = errors.New("gateway: closed")
 
 func newTables(dir string, secrets keyring.Secrets) *tables {
-	return &tables{dir: dir, secrets: secrets, open: map[int64]*held{}, evaluators: map[evaluatorKey]*release.Evaluator{}}
+	return &tables{dir: dir, secrets: secrets, open: map[int64]*held{}, evaluators: map[evaluatorKey]*heldKey{}}
 }
 
 // table returns a version's table. The caller calls done when it has read.
@@ -104,13 +104,19 @@ func (t *tables) closeIdle(h *held) {
 	}
 }
 
-// retain drops the tables that are not served any more.
+// retain drops the tables that are not served any more, and the keys that were
+// shredded or retired.
 func (t *tables) retain(s *world.Snapshot, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for seq, h := range t.open {
 		if _, ok := s.Served(h.version.Product, h.version.Epoch, h.version.Version, now); !ok {
 			t.drop(seq, h)
+		}
+	}
+	for key, h := range t.evaluators {
+		if _, gone := s.World.KeyGone(key.product, key.epoch); gone {
+			t.dropKey(key, h)
 		}
 	}
 }
@@ -125,37 +131,67 @@ func (t *tables) drop(seq int64, h *held) {
 	}
 }
 
+// heldKey is an epoch's key that is open.
+type heldKey struct {
+	evaluator *release.Evaluator
+	users     int
+	dropped   bool // to be cleared by the last user
+}
+
 // evaluator returns the key of an epoch, whether its tables are served or not:
-// a settled job is answered again for as long as its key is kept.
-func (t *tables) evaluator(ctx context.Context, v world.Version) (*release.Evaluator, error) {
+// a settled job is answered again for as long as its key is kept. The caller
+// calls done when it has evaluated.
+func (t *tables) evaluator(ctx context.Context, v world.Version) (_ *release.Evaluator, done func(), err error) {
 	key := evaluatorKey{v.Product, v.Descriptor.Answer, v.Epoch}
-	t.mu.Lock()
-	e, closed := t.evaluators[key], t.closed
-	t.mu.Unlock()
-	switch {
-	case closed:
-		return nil, errClosed
-	case e != nil:
-		return e, nil
+	if e, done, err := t.use(key, nil); e != nil || err != nil {
+		return e, done, err
 	}
 	// Without the lock: a keyring may be on another machine, and slow.
 	opened, err := release.OpenEvaluator(ctx, t.secrets, v.Descriptor)
 	if err != nil {
-		return nil, fmt.Errorf("opening the key of %s epoch %d: %w", v.Product, v.Epoch, err)
+		return nil, nil, fmt.Errorf("opening the key of %s epoch %d: %w", v.Product, v.Epoch, err)
 	}
+	return t.use(key, opened)
+}
+
+// use takes the key that is open, or the one that was opened now; nil: there is
+// neither.
+func (t *tables) use(key evaluatorKey, opened *release.Evaluator) (_ *release.Evaluator, done func(), err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e = t.evaluators[key]
+	h := t.evaluators[key]
+	if opened != nil && (t.closed || h != nil) {
+		opened.Zero() // another call was faster
+	}
 	switch {
 	case t.closed:
-		opened.Zero()
-		return nil, errClosed
-	case e != nil: // another call was faster
-		opened.Zero()
-		return e, nil
+		return nil, nil, errClosed
+	case h == nil && opened == nil:
+		return nil, nil, nil
+	case h == nil:
+		h = &heldKey{evaluator: opened}
+		t.evaluators[key] = h
 	}
-	t.evaluators[key] = opened
-	return opened, nil
+	h.users++
+	return h.evaluator, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		h.users--
+		h.clearIdle()
+	}, nil
+}
+
+func (t *tables) dropKey(key evaluatorKey, h *heldKey) {
+	delete(t.evaluators, key)
+	h.dropped = true
+	h.clearIdle()
+}
+
+// clearIdle clears a dropped key that nobody uses. The caller holds mu.
+func (h *heldKey) clearIdle() {
+	if h.dropped && h.users == 0 {
+		h.evaluator.Zero()
+	}
 }
 
 // close closes all tables and clears all keys. No call may be under way.
@@ -166,7 +202,7 @@ func (t *tables) close() {
 	for seq, h := range t.open {
 		t.drop(seq, h)
 	}
-	for _, e := range t.evaluators {
-		e.Zero()
+	for key, h := range t.evaluators {
+		t.dropKey(key, h)
 	}
 }

@@ -41,13 +41,13 @@ const (
 
 // Options are what a server needs beside the gateway.
 type Options struct {
-	Certificate tls.Certificate  // the server's, issued by the domain's CA
-	ClientCAs   *x509.CertPool   // the domain's CA
-	Clock       func() time.Time // default time.Now; certificates are checked against it
-	MaxMessage  int              // bytes; default DefaultMaxMessage
-	InFlight    int64            // bytes of requests at once; default a quarter of GOMEMLIMIT, else 512 MiB
-	Timeout     time.Duration    // of one call; default DefaultTimeout
-	Log         *slog.Logger     // errors from inside go here; default: nowhere
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error) // the server's, issued by the domain's CA; asked at every handshake
+	ClientCAs   *x509.CertPool                                       // the domain's CA
+	Clock       func() time.Time                                     // default time.Now; certificates are checked against it
+	MaxMessage  int                                                  // bytes; default DefaultMaxMessage
+	InFlight    int64                                                // bytes of requests at once; default a quarter of GOMEMLIMIT, else 512 MiB
+	Timeout     time.Duration                                        // of one call; default DefaultTimeout
+	Log         *slog.Logger                                         // errors from inside go here; default: nowhere
 }
 
 // Server serves one gateway.
@@ -58,7 +58,7 @@ type Server struct {
 
 // New makes a server. Nothing listens until Serve.
 func New(g *gateway.Gateway, o Options) (*Server, error) {
-	if g == nil || len(o.Certificate.Certificate) == 0 || o.ClientCAs == nil {
+	if g == nil || o.Certificate == nil || o.ClientCAs == nil {
 		return nil, errors.New("server: a gateway, a certificate and the client CA are needed")
 	}
 	if o.Clock == nil {
@@ -105,11 +105,11 @@ func New(g *gateway.Gateway, o Options) (*Server, error) {
 // tlsConfig is mutual TLS 1.3 under the domain's own CA and nothing else.
 func tlsConfig(o Options) *tls.Config {
 	return &tls.Config{
-		MinVersion:   tls.VersionTLS13,
-		Certificates: []tls.Certificate{o.Certificate},
-		ClientAuth:   tls.RequireAndVerifyClientCert,
-		ClientCAs:    o.ClientCAs,
-		Time:         o.Clock,
+		MinVersion:     tls.VersionTLS13,
+		GetCertificate: o.Certificate,
+		ClientAuth:     tls.RequireAndVerifyClientCert,
+		ClientCAs:      o.ClientCAs,
+		Time:           o.Clock,
 	}
 }
 

@@ -259,10 +259,8 @@ func (w *World) checkData(f *faults, what string, doc *vocabulary.Product, b *le
 	case b.Population < 1 || b.Population > i.rows:
 		f.add(ClassPublish, what, fmt.Sprintf("a population of 1 to %d, the import's rows", i.rows), strconv.FormatInt(b.Population, 10))
 	}
-	for _, column := range columns(doc) {
-		if seq, gone := w.Shredded(doc.Resource, column); gone {
-			f.add(ClassPublish, what, "columns that are kept", column+", which entry "+strconv.FormatInt(seq, 10)+" shredded")
-		}
+	if column, seq, gone := w.ShreddedOf(doc); gone {
+		f.add(ClassPublish, what, "columns that are kept", column+", which entry "+strconv.FormatInt(seq, 10)+" shredded")
 	}
 	if !json.Valid(b.Descriptor) {
 		f.add(ClassPublish, what, "a descriptor in JSON", "something else")

@@ -33,6 +33,31 @@ func (w *World) Shredded(resource, column string) (seq int64, ok bool) {
 	return seq, ok
 }
 
+// ShreddedOf is a shredded column that a product reads, and the entry that
+// shredded it.
+func (w *World) ShreddedOf(p *vocabulary.Product) (column string, seq int64, ok bool) {
+	for _, column := range columns(p) {
+		if seq, ok := w.Shredded(p.Resource, column); ok {
+			return column, seq, true
+		}
+	}
+	return "", 0, false
+}
+
+// MadeOf are the epochs that were made of a resource's column and whose key is
+// kept, by their newest version: what is released in them was the column's.
+func (w *World) MadeOf(resource, column string) []Live {
+	var out []Live
+	for _, id := range slices.Sorted(maps.Keys(w.products)) {
+		for _, ep := range w.products[id].epochs {
+			if ep.keyGone == 0 && reads(ep.doc, resource, column) {
+				out = append(out, ep.newest)
+			}
+		}
+	}
+	return out
+}
+
 // KeyGone says whether the key of a product's epoch was shredded or retired, and
 // by which entry: what was settled in that epoch is not computed again.
 func (w *World) KeyGone(product string, number int) (seq int64, ok bool) {

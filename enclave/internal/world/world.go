@@ -11,7 +11,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,7 +32,12 @@ type Snapshot struct {
 	Engine *admission.Engine
 
 	versions map[string][]Version // by product, in the order of publication
+	keys     map[string]string    // see InForce
 }
+
+// InForce is the name of the newest key of a kind, server-tls or wrap, that an
+// entry put in force: server-tls/2. Before the first such entry there is none.
+func (s *Snapshot) InForce(kind string) string { return s.keys[kind] }
 
 // Version is one published version of a product's operand.
 type Version struct {
@@ -96,7 +103,7 @@ type Follower struct {
 // NewFollower begins before the first entry.
 func NewFollower(store *state.Store) *Follower {
 	f := &Follower{store: store}
-	f.current.Store(&Snapshot{Seq: -1, World: admission.NewWorld(), versions: map[string][]Version{}})
+	f.current.Store(&Snapshot{Seq: -1, World: admission.NewWorld(), versions: map[string][]Version{}, keys: map[string]string{}})
 	return f
 }
 
@@ -132,6 +139,7 @@ func (f *Follower) fold(ctx context.Context, s *Snapshot) (*Snapshot, error) {
 	for p, vs := range s.versions {
 		next.versions[p] = vs
 	}
+	next.keys = maps.Clone(s.keys)
 	err := f.store.Entries(ctx, s.Seq+1, state.Filter{Control: true}, func(seq int64, _ [ledger.SaltSize]byte, entry []byte) error {
 		e, err := ledger.Decode(entry)
 		if err != nil {
@@ -155,6 +163,10 @@ func (s *Snapshot) take(e *ledger.Entry) error {
 		return fmt.Errorf("the ledger contradicts itself: %w", err)
 	}
 	s.Seq = e.Seq
+	if k := e.Key; k != nil && k.Action == "rotate" && (k.Purpose == "certificate" || k.Purpose == "wrap") {
+		kind, _, _ := strings.Cut(k.ID, "/")
+		s.keys[kind] = k.ID
+	}
 	if e.Publish == nil {
 		return nil
 	}
