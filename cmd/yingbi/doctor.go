@@ -6,7 +6,6 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
-	"github.com/yingbi/yingbi/cmd/internal/text"
 	"github.com/yingbi/yingbi/enclave"
 )
 
@@ -14,7 +13,7 @@ func (e *env) doctorCommand() *cobra.Command {
 	var f domainFlags
 	var deep, asJSON bool
 	cmd := &cobra.Command{
-		Use: "doctor", Short: text.T("doctor.short"), Long: text.T("doctor.long"), Args: cobra.NoArgs,
+		Use: "doctor", Short: e.T("doctor.short"), Long: e.T("doctor.long"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			unlock, err := f.unlock(e, false)
 			if err != nil {
@@ -40,121 +39,121 @@ func (e *env) doctorCommand() *cobra.Command {
 		},
 	}
 	f.bind(cmd, e)
-	cmd.Flags().BoolVar(&deep, "deep", false, text.T("flag.deep"))
-	cmd.Flags().BoolVar(&asJSON, "json", false, text.T("flag.json-document"))
+	cmd.Flags().BoolVar(&deep, "deep", false, e.T("flag.deep"))
+	cmd.Flags().BoolVar(&asJSON, "json", false, e.T("flag.json-document"))
 	return cmd
 }
 
 func (e *env) printDiagnoses(found []enclave.Diagnosis, faults int) {
 	severities := map[enclave.Severity]string{
-		enclave.Fine: text.T("doctor.ok"), enclave.Warning: text.T("doctor.warning"), enclave.Fault: text.T("doctor.fault"),
+		enclave.Fine: e.T("doctor.ok"), enclave.Warning: e.T("doctor.warning"), enclave.Fault: e.T("doctor.fault"),
 	}
 	var rows []table.Row
 	for _, d := range found {
-		rows = append(rows, table.Row{severities[d.Severity], d.Check, finding(d)})
+		rows = append(rows, table.Row{severities[d.Severity], e.Word(d.Check), e.finding(d)})
 	}
-	e.table(e.stdout, table.Row{"", text.T("doctor.check"), text.T("doctor.found")}, rows)
+	e.table(e.stdout, table.Row{"", e.T("doctor.check"), e.T("doctor.found")}, rows)
 	told := map[enclave.Check]bool{}
 	for _, d := range found {
 		if d.Severity != enclave.Fine && !told[d.Check] {
 			told[d.Check] = true
-			e.say(string(d.Check) + ": " + treatment(d))
+			e.say(e.Word(d.Check) + ": " + e.treatment(d))
 		}
 	}
 	if faults == 0 {
-		e.note(text.T("doctor.clean"))
+		e.note(e.T("doctor.clean"))
 		return
 	}
-	e.note(text.T("doctor.faults", faults))
+	e.note(e.T("doctor.faults", faults))
 }
 
 // finding says what a check found.
-func finding(d enclave.Diagnosis) string {
+func (e *env) finding(d enclave.Diagnosis) string {
 	if d.Cause != "" {
-		return text.T("doctor.cause", d.Subject, d.Cause)
+		return e.T("doctor.cause", d.Subject, e.Phrase(d.Cause))
 	}
 	n := d.Numbers
 	switch d.Check {
 	case enclave.CheckConfig:
-		return text.T("doctor.config", d.Subject)
+		return e.T("doctor.config", d.Subject)
 	case enclave.CheckFolder:
-		return text.T("doctor.folder", d.Subject, n[0])
+		return e.T("doctor.folder", d.Subject, n[0])
 	case enclave.CheckDisk:
-		return text.T("doctor.disk", bytesText(n[0]), bytesText(n[1]))
+		return e.T("doctor.disk", bytesText(n[0]), bytesText(n[1]))
 	case enclave.CheckKeyring:
-		return text.T("doctor.keyring", d.Subject)
+		return e.T("doctor.keyring", d.Subject)
 	case enclave.CheckDatabase:
 		if n[1] > 0 {
-			return text.T("doctor.database-size", d.Subject, n[0], bytesText(n[1]))
+			return e.T("doctor.database-size", d.Subject, n[0], bytesText(n[1]))
 		}
-		return text.T("doctor.database", d.Subject, n[0])
+		return e.T("doctor.database", d.Subject, n[0])
 	case enclave.CheckIntegrity:
-		return text.T("doctor.integrity", d.Subject)
+		return e.T("doctor.integrity", d.Subject)
 	case enclave.CheckCheckpoint:
-		return text.T("doctor.checkpoint", d.Subject, n[0])
+		return e.T("doctor.checkpoint", d.Subject, n[0])
 	case enclave.CheckClock:
 		if n[0] > 0 {
-			return text.T("doctor.clock-behind", time.Duration(n[0]).Round(time.Millisecond))
+			return e.T("doctor.clock-behind", time.Duration(n[0]).Round(time.Millisecond))
 		}
-		return text.T("doctor.clock")
+		return e.T("doctor.clock")
 	case enclave.CheckTime:
 		if n[0] == 0 {
-			return text.T("doctor.time-not")
+			return e.T("doctor.time-not")
 		}
-		return text.T("doctor.time")
+		return e.T("doctor.time")
 	case enclave.CheckCertificate:
 		if d.Severity == enclave.Fault {
-			return text.T("doctor.certificate-ended", d.Subject)
+			return e.T("doctor.certificate-ended", d.Subject)
 		}
-		return text.T("doctor.certificate", d.Subject, n[0])
+		return e.T("doctor.certificate", d.Subject, n[0])
 	case enclave.CheckTable:
-		return text.T("doctor.table", d.Subject, bytesText(n[0]), n[1])
+		return e.T("doctor.table", d.Subject, bytesText(n[0]), n[1])
 	case enclave.CheckMemory:
-		return text.T("doctor.memory", bytesText(n[0]), bytesText(n[1]))
+		return e.T("doctor.memory", bytesText(n[0]), bytesText(n[1]))
 	case enclave.CheckFiles:
-		return text.T("doctor.files", n[0])
+		return e.T("doctor.files", n[0])
 	case enclave.CheckProcessor:
-		return text.T("doctor.processor", d.Subject, n[0])
+		return e.T("doctor.processor", d.Subject, n[0])
 	case enclave.CheckProduct:
-		return text.T("doctor.product", d.Subject)
+		return e.T("doctor.product", d.Subject)
 	}
 	return d.Subject
 }
 
 // treatment says what to do about what a check found.
-func treatment(d enclave.Diagnosis) string {
+func (e *env) treatment(d enclave.Diagnosis) string {
 	switch d.Check {
 	case enclave.CheckConfig:
-		return text.T("doctor.config-do")
+		return e.T("doctor.config-do")
 	case enclave.CheckFolder:
 		if d.Severity == enclave.Fault {
-			return text.T("doctor.folder-fault-do")
+			return e.T("doctor.folder-fault-do")
 		}
-		return text.T("doctor.folder-do")
+		return e.T("doctor.folder-do")
 	case enclave.CheckDisk:
-		return text.T("doctor.disk-do")
+		return e.T("doctor.disk-do")
 	case enclave.CheckKeyring:
-		return text.T("doctor.keyring-do")
+		return e.T("doctor.keyring-do")
 	case enclave.CheckDatabase:
-		return text.T("doctor.database-do")
+		return e.T("doctor.database-do")
 	case enclave.CheckIntegrity:
-		return text.T("doctor.integrity-do")
+		return e.T("doctor.integrity-do")
 	case enclave.CheckCheckpoint:
-		return text.T("doctor.checkpoint-do")
+		return e.T("doctor.checkpoint-do")
 	case enclave.CheckClock:
-		return text.T("doctor.clock-do")
+		return e.T("doctor.clock-do")
 	case enclave.CheckTime:
-		return text.T("doctor.time-do")
+		return e.T("doctor.time-do")
 	case enclave.CheckCertificate:
-		return text.T("doctor.certificate-do")
+		return e.T("doctor.certificate-do")
 	case enclave.CheckTable:
-		return text.T("doctor.table-do")
+		return e.T("doctor.table-do")
 	case enclave.CheckMemory:
-		return text.T("doctor.memory-do")
+		return e.T("doctor.memory-do")
 	case enclave.CheckFiles:
-		return text.T("doctor.files-do")
+		return e.T("doctor.files-do")
 	case enclave.CheckProduct:
-		return text.T("doctor.product-do")
+		return e.T("doctor.product-do")
 	}
 	return ""
 }
