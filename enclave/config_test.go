@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/yingbi/yingbi/enclave/keyring"
 )
 
 func sampleConfig() *Config {
@@ -17,7 +19,17 @@ func sampleConfig() *Config {
 
 // What is written has every option, says what each means, and reads back.
 func TestConfigIsWrittenWhole(t *testing.T) {
-	c := sampleConfig()
+	t.Run("embedded", func(t *testing.T) { writtenWhole(t, sampleConfig()) })
+	t.Run("vault", func(t *testing.T) {
+		c := sampleConfig()
+		v := keyring.VaultConfig{Address: "https://vault.example:8200", CAFile: `a "quoted" name.pem`}
+		v.Auth = keyring.VaultAuth{Method: keyring.VaultAppRole, RoleIDFile: "id", SecretIDFile: "secret"}
+		c.Keyring = Keyring{Kind: KeyringVault, Vault: v.WithDefaults()}
+		writtenWhole(t, c)
+	})
+}
+
+func writtenWhole(t *testing.T, c *Config) {
 	c.Limits.Kernels, c.Publish.Workers, c.Hosts = 3, 2, []string{"a.example", "10.0.0.1"}
 	b, err := c.Encode()
 	if err != nil {
@@ -36,6 +48,9 @@ func TestConfigIsWrittenWhole(t *testing.T) {
 		for i := range typ.NumField() {
 			name := typ.Field(i).Tag.Get("yaml")
 			value, ok := tree[name]
+			if path+name == "keyring.vault" && c.Keyring.Kind == KeyringEmbedded {
+				continue
+			}
 			if !ok {
 				t.Errorf("option %s%s is not written", path, name)
 			}
@@ -75,17 +90,20 @@ func TestConfigRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, change := range map[string][2]string{
-		"an unknown option":       {"language: en", "language: en\nlanguages: zh"},
-		"another language":        {"language: en", "language: fr"},
-		"another version":         {"version: 1", "version: 2"},
-		"a wrong type":            {"queue: 256", "queue: many"},
-		"a negative limit":        {"queue: 256", "queue: -1"},
-		"a time without a unit":   {"callTimeout: 2m0s", "callTimeout: 120"},
-		"a time too long":         {"callTimeout: 2m0s", "callTimeout: 2h"},
-		"another database":        {`"sqlite:yingbi.db"`, `"mysql:yingbi"`},
-		"an address without port": {`"127.0.0.1:8443"`, `"127.0.0.1"`},
-		"an origin with a space":  {"data.example.gov.cn/yingbi", "data example"},
-		"an invalid credit code":  {"91310000MA1FL5XW2J", "91310000MA1FL5XW2K"},
+		"an unknown option":        {"language: en", "language: en\nlanguages: zh"},
+		"another language":         {"language: en", "language: fr"},
+		"another version":          {"version: 1", "version: 2"},
+		"a wrong type":             {"queue: 256", "queue: many"},
+		"a negative limit":         {"queue: 256", "queue: -1"},
+		"a time without a unit":    {"callTimeout: 2m0s", "callTimeout: 120"},
+		"a time too long":          {"callTimeout: 2m0s", "callTimeout: 2h"},
+		"another keyring":          {"kind: embedded", "kind: file"},
+		"a Vault that is not used": {"kind: embedded", "kind: embedded\n  vault: {address: https://v.example}"},
+		"a Vault without a login":  {"kind: embedded", "kind: vault\n  vault: {address: https://v.example}"},
+		"another database":         {`"sqlite:yingbi.db"`, `"mysql:yingbi"`},
+		"an address without port":  {`"127.0.0.1:8443"`, `"127.0.0.1"`},
+		"an origin with a space":   {"data.example.gov.cn/yingbi", "data example"},
+		"an invalid credit code":   {"91310000MA1FL5XW2J", "91310000MA1FL5XW2K"},
 	} {
 		text := strings.Replace(string(good), change[0], change[1], 1)
 		if text == string(good) {

@@ -59,7 +59,7 @@ func Open(ctx context.Context, dir string, unlock keyring.Unlock, o Options) (_ 
 	if err != nil {
 		return nil, err
 	}
-	ring, err := openRing(ctx, dir, config, unlock, o.Clock)
+	ring, err := openRing(ctx, dir, config.Keyring, unlock, o.Clock)
 	if err != nil {
 		return nil, err
 	}

@@ -51,6 +51,7 @@ type InitOptions struct {
 	Language   string            // en or zh; default en
 	Clock      func() time.Time  // default time.Now
 
+	Keyring  Keyring           // where the keys are kept; default embedded
 	Recovery *keyring.Recovery // recovery shares of the embedded keyring; nil: none
 
 	InsecureTestLogN int // see keyring.Options; tests only
@@ -131,6 +132,15 @@ func (o *InitOptions) config() (*Config, error) {
 	if o.Database != "" {
 		c.Database = o.Database
 	}
+	if o.Keyring.Kind != "" {
+		c.Keyring = o.Keyring
+		if o.Keyring.Kind == KeyringVault {
+			c.Keyring.Vault = o.Keyring.Vault.WithDefaults()
+		}
+	}
+	if o.Recovery != nil && c.Keyring.Kind != KeyringEmbedded {
+		return nil, ErrNotEmbedded
+	}
 	return &c, c.Validate()
 }
 
@@ -177,7 +187,8 @@ func (o *InitOptions) build(ctx context.Context, dir string, c *Config) (err err
 	}
 	defer func() { err = errors.Join(err, kr.Close()) }()
 	for _, name := range []string{secretLedger, secretOperator, secretServerTLS, release.NoncesName} {
-		if err := createSeed(ctx, kr, name); err != nil {
+		// On a server, what an interrupted Init made is still there.
+		if err := createSeed(ctx, kr, name); err != nil && !(c.Keyring.Kind == KeyringVault && errors.Is(err, keyring.ErrExists)) {
 			return err
 		}
 	}

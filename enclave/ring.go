@@ -23,14 +23,24 @@ const (
 
 // Keyring says where a domain's keys are kept.
 type Keyring struct {
-	Kind string `yaml:"kind"` // embedded: keyring.age in the domain's folder
+	Kind  string              `yaml:"kind"`  // embedded: keyring.age in the domain's folder; vault
+	Vault keyring.VaultConfig `yaml:"vault"` // of kind vault; files are relative to the domain's folder
 }
 
 func (k *Keyring) validate(fail func(option string, got any, expected string) error) error {
-	if k.Kind != KeyringEmbedded {
-		return fail("keyring.kind", fmt.Sprintf("%.20q", k.Kind), KeyringEmbedded)
+	switch k.Kind {
+	case KeyringEmbedded:
+		if k.Vault != (keyring.VaultConfig{}) {
+			return fail("keyring.vault", "filled in", "nothing where keyring.kind is embedded")
+		}
+		return nil
+	case KeyringVault:
+		if err := k.Vault.WithDefaults().Validate(); err != nil {
+			return fmt.Errorf("%s: %w", ConfigFile, err)
+		}
+		return nil
 	}
-	return nil
+	return fail("keyring.kind", fmt.Sprintf("%.20q", k.Kind), "embedded or vault")
 }
 
 // NeedsUnlock says whether the keyring of the domain in dir is opened by a
@@ -41,12 +51,18 @@ func NeedsUnlock(dir string) bool {
 }
 
 // openRing opens the keyring that the configuration names.
-func openRing(_ context.Context, dir string, _ *Config, unlock keyring.Unlock, clock func() time.Time) (keyring.Keyring, error) {
+func openRing(ctx context.Context, dir string, k Keyring, unlock keyring.Unlock, clock func() time.Time) (keyring.Keyring, error) {
+	if k.Kind == KeyringVault {
+		return keyring.OpenVault(ctx, k.Vault.In(dir), keyring.Options{Now: clock})
+	}
 	return keyring.Open(filepath.Join(dir, keyringFile), unlock, keyring.Options{Now: clock})
 }
 
 // createRing makes the keyring that the configuration names.
-func (o *InitOptions) createRing(_ context.Context, dir string, c *Config) (keyring.Keyring, error) {
+func (o *InitOptions) createRing(ctx context.Context, dir string, c *Config) (keyring.Keyring, error) {
+	if c.Keyring.Kind == KeyringVault {
+		return keyring.CreateVault(ctx, c.Keyring.Vault.In(dir), keyring.Options{Now: o.Clock})
+	}
 	return keyring.Create(filepath.Join(dir, keyringFile), o.Unlock, keyring.Options{
 		Name: c.Operator.Name, Now: o.Clock, InsecureTestLogN: o.InsecureTestLogN, Recovery: o.Recovery})
 }
@@ -132,6 +148,8 @@ type KeyringStatus struct {
 	Shares       int            `json:"shares"`
 	Mark         int64          `json:"mark"` // the tree size that the log has surely reached
 	Certificates []Certificate  `json:"certificates"`
+
+	Vault *keyring.VaultState `json:"vault,omitempty"`
 }
 
 // Certificate is one of the domain's own.
@@ -151,7 +169,7 @@ func ReadKeyringStatus(ctx context.Context, dir string, unlock keyring.Unlock, c
 	if err != nil {
 		return nil, err
 	}
-	ring, err := openRing(ctx, dir, config, unlock, clock)
+	ring, err := openRing(ctx, dir, config.Keyring, unlock, clock)
 	if err != nil {
 		return nil, err
 	}
@@ -165,6 +183,13 @@ func ReadKeyringStatus(ctx context.Context, dir string, unlock keyring.Unlock, c
 			return nil, err
 		}
 		s.Threshold, s.Shares = e.RecoveryShares()
+	}
+	if v, ok := ring.(*keyring.Vault); ok {
+		state, err := v.State(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.Vault = &state
 	}
 	names, err := ring.SecretNames(ctx)
 	if err != nil {

@@ -43,7 +43,7 @@ func (s *Share) Encode() []byte {
 	fmt.Fprintf(&b, `# Share %d of %d of the recovery key of a yingbi keyring. Any %d of the %d open the
 # keyring's file without its passphrase; this one alone reveals nothing. Give each
 # to another person, to keep on paper, apart from the machine and its backups.
-# 影壁密钥环恢复份额（%d/%d）：任意 %d 份可在遗失口令后打开密钥环文件，单独一份不泄露任何信息。
+# 影壁密钥库恢复份额（%d/%d）：任意 %d 份可在遗失口令后打开密钥库文件，单独一份不泄露任何信息。
 # 请由不同的人分别以纸质形式保管，与本机及其备份分开存放。
 `, s.Number, s.Shares, s.Threshold, s.Shares, s.Number, s.Shares, s.Threshold)
 	body := s.body()
