@@ -21,8 +21,12 @@ var errEnough = errors.New("enough was read")
 // Entries yields the chosen entries in order, as far as a signed checkpoint
 // covers them.
 func (d *Domain) Entries(ctx context.Context, f state.Filter) iter.Seq2[*ledger.Entry, error] {
+	return chosen(ctx, d.store, f)
+}
+
+func chosen(ctx context.Context, store *state.Store, f state.Filter) iter.Seq2[*ledger.Entry, error] {
 	return func(yield func(*ledger.Entry, error) bool) {
-		err := d.store.Entries(ctx, 0, f, func(seq int64, _ [ledger.SaltSize]byte, raw []byte) error {
+		err := store.Entries(ctx, 0, f, func(seq int64, _ [ledger.SaltSize]byte, raw []byte) error {
 			e, err := ledger.Decode(raw)
 			if err != nil {
 				return fmt.Errorf("entry %d: %w", seq, err)
@@ -130,18 +134,24 @@ func (l *Log) Checkpoints() [][]byte { return l.checkpoints }
 // settleSlack is how much later than its admission a call may be logged.
 const settleSlack = 25 * time.Hour
 
+// Select yields the chosen entries in order, as far as a signed checkpoint
+// covers them.
+func (l *Log) Select(ctx context.Context, f state.Filter) iter.Seq2[*ledger.Entry, error] {
+	return chosen(ctx, l.store, f)
+}
+
 // Statement is an enterprise's month 账单, like 2026-11.
-func (d *Domain) Statement(ctx context.Context, enterprise, month string) (*fees.Statement, error) {
+func (l *Log) Statement(ctx context.Context, enterprise, month string) (*fees.Statement, error) {
 	first, err := fees.ParseDay(month + "-01")
 	if err != nil {
 		return nil, fees.ErrMonth
 	}
-	calls := d.Entries(ctx, state.Filter{
+	calls := l.Select(ctx, state.Filter{
 		Enterprise: enterprise, Kinds: []ledger.Kind{ledger.KindCall, ledger.KindExemption},
 		From: first, To: first.AddDate(0, 1, 0).Add(settleSlack),
 	})
 	// Corrections name no enterprise: whose they are, their original says.
-	corrections := d.Entries(ctx, state.Filter{Month: month, Kinds: []ledger.Kind{ledger.KindCorrection}})
+	corrections := l.Select(ctx, state.Filter{Month: month, Kinds: []ledger.Kind{ledger.KindCorrection}})
 	return fees.BuildStatement(enterprise, month, func(yield func(*ledger.Entry, error) bool) {
 		for _, part := range []iter.Seq2[*ledger.Entry, error]{calls, corrections} {
 			for e, err := range part {

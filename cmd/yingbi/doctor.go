@@ -15,7 +15,7 @@ func (e *env) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "doctor", Short: e.T("doctor.short"), Long: e.T("doctor.long"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			unlock, err := f.unlock(e, false)
+			unlock, err := f.unlockDomain(e)
 			if err != nil {
 				return err
 			}

@@ -47,15 +47,20 @@ func (e *env) logCommand() *cobra.Command {
 			if f.export != "" && (f.enterprise+f.product+f.kind+f.since+f.until != "" || f.json) {
 				return usage(text.E("log.export-whole"))
 			}
-			d, err := e.open(cmd.Context(), &f.domain)
+			if f.export != "" { // leaves the domain, so it is an entry
+				d, err := e.open(cmd.Context(), &f.domain)
+				if err != nil {
+					return err
+				}
+				defer d.Close()
+				return e.exportLog(cmd, d, f.export)
+			}
+			log, err := enclave.OpenLog(cmd.Context(), f.domain.dir)
 			if err != nil {
 				return err
 			}
-			defer d.Close()
-			if f.export != "" {
-				return e.exportLog(cmd, d, f.export)
-			}
-			return e.printLog(cmd, d, filter, f.json)
+			defer log.Close()
+			return e.printLog(cmd, log, filter, f.json)
 		},
 	}
 	f.domain.bind(cmd, e)
@@ -98,9 +103,9 @@ func parseTime(s string) (time.Time, error) {
 	return time.Parse(time.RFC3339, s)
 }
 
-func (e *env) printLog(cmd *cobra.Command, d *enclave.Domain, filter state.Filter, asJSON bool) error {
+func (e *env) printLog(cmd *cobra.Command, log *enclave.Log, filter state.Filter, asJSON bool) error {
 	var rows []table.Row
-	for entry, err := range d.Entries(cmd.Context(), filter) {
+	for entry, err := range log.Select(cmd.Context(), filter) {
 		if err != nil {
 			return err
 		}
@@ -196,12 +201,12 @@ func (e *env) statementCommand() *cobra.Command {
 			if err := vocabulary.CheckCreditCode(enterprise); err != nil {
 				return usage(text.E("statement.enterprise", err))
 			}
-			d, err := e.open(cmd.Context(), &f)
+			log, err := enclave.OpenLog(cmd.Context(), f.dir)
 			if err != nil {
 				return err
 			}
-			defer d.Close()
-			s, err := d.Statement(cmd.Context(), enterprise, month)
+			defer log.Close()
+			s, err := log.Statement(cmd.Context(), enterprise, month)
 			if errors.Is(err, fees.ErrMonth) {
 				return usage(err)
 			} else if err != nil {
@@ -214,7 +219,7 @@ func (e *env) statementCommand() *cobra.Command {
 			return nil
 		},
 	}
-	f.bind(cmd, e)
+	f.bindDir(cmd, e)
 	cmd.Flags().StringVar(&enterprise, "enterprise", "", e.T("flag.statement-enterprise"))
 	cmd.Flags().StringVar(&month, "month", "", e.T("flag.month"))
 	cmd.Flags().BoolVar(&asJSON, "json", false, e.T("flag.json-document"))

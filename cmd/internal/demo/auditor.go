@@ -12,7 +12,7 @@ import (
 func (s *story) auditor(ctx context.Context) error {
 	s.act(s.T("demo.audit"))
 	month := s.Clock().In(cst).Format("2006-01")
-	r, err := s.run(ctx, 0, "statement --enterprise "+enterpriseCode+" --month "+month+" -d domain "+unlockFlag)
+	r, err := s.run(ctx, 0, "statement --enterprise "+enterpriseCode+" --month "+month+" -d domain")
 	if err != nil {
 		return err
 	}

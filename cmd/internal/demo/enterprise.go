@@ -164,7 +164,7 @@ func (s *story) retry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := s.run(ctx, 0, "log -d domain --since "+fees.Day(s.began)+" --product "+labelProduct+" "+unlockFlag)
+	r, err := s.run(ctx, 0, "log -d domain --since "+fees.Day(s.began)+" --product "+labelProduct)
 	if err != nil {
 		return err
 	}
