@@ -107,8 +107,13 @@ func InitOptions(clock func() time.Time, authoriser, authority ed25519.PublicKey
 // New makes an empty domain with an enrolled reviewer.
 func New(t testing.TB) *Domain {
 	t.Helper()
+	return newAt(t, time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC))
+}
+
+func newAt(t testing.TB, now time.Time) *Domain {
+	t.Helper()
 	d := &Domain{
-		T: t, Dir: filepath.Join(t.TempDir(), "domain"), Clock: &Clock{now: time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)},
+		T: t, Dir: filepath.Join(t.TempDir(), "domain"), Clock: &Clock{now: now},
 		Unlock: keyring.Passphrase([]byte("correct horse")), Authoriser: NewKey(t), Authority: NewKey(t), Reviewer: NewKey(t),
 	}
 	var err error
@@ -276,7 +281,18 @@ func Sector(i int) string { return []string{"retail", "transport", "health"}[i%3
 // published.
 func Standard(t testing.TB) (*Domain, *Enterprise) {
 	t.Helper()
-	d := New(t)
+	return New(t).standard()
+}
+
+// StandardNow is Standard at the machine's own time: for a test in which a
+// server with a clock of its own has a part.
+func StandardNow(t testing.TB) (*Domain, *Enterprise) {
+	t.Helper()
+	return newAt(t, time.Now()).standard()
+}
+
+func (d *Domain) standard() (*Domain, *Enterprise) {
+	d.T.Helper()
 	d.MustApply(Manifests)
 	e := d.Enterprise(Northern)
 	d.MustApply(Grants(Northern))

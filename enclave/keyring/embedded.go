@@ -54,7 +54,8 @@ type Options struct {
 	// does not withstand guessing. Zero: 18.
 	InsecureTestLogN int
 
-	Recovery *Recovery // Create, Reseal, Recover: make recovery shares; nil: none, or keep those there are
+	Authority []byte    // Create: certificate and key, PEM, of an authority to take over; nil: a new one
+	Recovery  *Recovery // Create, Reseal, Recover: make recovery shares; nil: none, or keep those there are
 }
 
 func (o Options) withDefaults() Options {

@@ -61,17 +61,24 @@ func newestWrap(entries map[string][]byte) int { return newestOf(entries, entryW
 
 // newEntries are those of a new keyring.
 func newEntries(o Options) (map[string][]byte, error) {
-	ca, err := NewCA(o.Name, o.Now)
-	if err != nil {
-		return nil, err
-	}
-	text, err := ca.marshal()
+	text, err := newAuthority(o)
 	if err != nil {
 		return nil, err
 	}
 	return map[string][]byte{
 		entryWrap: random(wrapBytes), entryMark: random(sha256.Size), entryID: random(idBytes), entryCA: text,
 	}, nil
+}
+
+func newAuthority(o Options) ([]byte, error) {
+	if o.Authority != nil {
+		return takenAuthority(o.Authority, o)
+	}
+	ca, err := NewCA(o.Name, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	return ca.marshal()
 }
 
 // migrate adds the entries that a file of layout 1 has not. Its mark is kept

@@ -34,6 +34,8 @@ func (s *Store) checkMark(ctx context.Context, tree tlog.Tree, r tlog.HashReader
 // marked tells whether tree grew from the mark's tree.
 func marked(m keyring.Mark, tree tlog.Tree, r tlog.HashReader) error {
 	switch {
+	case m == keyring.MarkRetired:
+		return keyring.ErrRetired
 	case m.Size < 0:
 		return fmt.Errorf("%w: the mark's size is %d", ErrInvalid, m.Size)
 	case m.Size > tree.N:

@@ -1,0 +1,170 @@
+package enclave_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/yingbi/yingbi/enclave"
+	"github.com/yingbi/yingbi/enclave/enclavetest"
+	"github.com/yingbi/yingbi/enclave/keyring"
+	"github.com/yingbi/yingbi/enclave/keyring/vaulttest"
+	"github.com/yingbi/yingbi/policy/ledger"
+)
+
+// The steps of a migration that a crash can follow.
+var migrationSteps = []string{"secrets", "tables", "verified", "logged", "marked", "retired", "secrets again", "switched"}
+
+// migrateCrashing migrates d's keys in as many runs as there are steps, each of
+// which is interrupted after another one. The last had nothing left to do.
+func migrateCrashing(t *testing.T, d *enclavetest.Domain, m enclave.Migration) {
+	t.Helper()
+	m.Clock = d.Clock.Now
+	crash := errors.New("crashed")
+	for _, step := range migrationSteps {
+		m.TestAt = func(at string) error {
+			if at == step {
+				return crash
+			}
+			return nil
+		}
+		if _, err := enclave.MigrateKeyring(t.Context(), d.Dir, d.Unlock, m); !errors.Is(err, crash) {
+			t.Fatalf("interrupted after %s: %v", step, err)
+		}
+	}
+}
+
+// Keys move from the embedded keyring to a real Vault and back, interrupted
+// after every step; in both places the domain serves, publishes and audits
+// clean, and the certificates that it signed before stay good.
+func TestMigrateToVaultAndBack(t *testing.T) {
+	server := vaulttest.Start(t)
+	ctx := t.Context()
+	d, e := enclavetest.StandardNow(t)
+	d.MustPublish("sector", false)
+	t.Run("embedded", func(t *testing.T) { verifies(t, d.With(t), e) })
+	before := d.Unlock
+	config := server.Config()
+	toVault := enclave.Migration{To: enclave.Keyring{Kind: enclave.KeyringVault, Vault: config}, New: keyring.Options{InsecureTestLogN: 4}}
+
+	// A process that has the domain open all along.
+	old, err := enclave.Open(ctx, d.Dir, before, enclave.Options{Clock: d.Clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	comment := "# a remark of the operator's own\n"
+	edit(t, filepath.Join(d.Dir, enclave.ConfigFile), func(s string) string { return comment + s })
+	migrateCrashing(t, d, toVault)
+	if _, err := old.Suspend(ctx, "sector", ledger.ReasonRiskFound); !errors.Is(err, keyring.ErrRetired) {
+		t.Errorf("a process with the old keyring: %v", err)
+	}
+	if k, err := keyring.Open(filepath.Join(d.Dir, "keyring.age"), before, keyring.Options{}); err != nil {
+		t.Errorf("the old keyring is not kept: %v", err)
+	} else {
+		k.Close()
+	}
+	text, err := os.ReadFile(filepath.Join(d.Dir, enclave.ConfigFile))
+	if err != nil || !strings.HasPrefix(string(text), comment) || !strings.Contains(string(text), "\n  kind: vault\n") {
+		t.Errorf("the configuration: %v\n%s", err, text)
+	}
+	reopenDomain(t, d, keyring.Unlock{})
+	noKeysInFolder(t, d.Dir)
+	t.Run("vault", func(t *testing.T) { verifies(t, d.With(t), e) })
+	d.MustPublish("sector", true)
+	d.MustImport("licences", enclavetest.Licences(0, enclavetest.Records))
+	t.Run("vault, a new epoch", func(t *testing.T) { verifies(t, d.With(t), e) })
+	s, err := enclave.ReadKeyringStatus(ctx, d.Dir, keyring.Unlock{}, d.Clock.Now)
+	if err != nil || s.Kind != enclave.KeyringVault || s.Vault == nil || s.Mark == 0 || s.Secrets["oprf"] == 0 {
+		t.Errorf("status %+v, %v", s, err)
+	}
+
+	// Back, which needs the embedded keyring of before for the authority.
+	if _, err := enclave.MigrateKeyring(ctx, d.Dir, d.Unlock, toVault); err == nil {
+		t.Error("moved to where it is")
+	}
+	back := enclave.Migration{To: enclave.Keyring{Kind: enclave.KeyringEmbedded}, Clock: d.Clock.Now,
+		Unlock: keyring.Passphrase([]byte("anew")), Before: keyring.Passphrase([]byte("wrong")), New: keyring.Options{InsecureTestLogN: 4}}
+	if _, err := enclave.MigrateKeyring(ctx, d.Dir, d.Unlock, back); !errors.Is(err, keyring.ErrWrongPassphrase) {
+		t.Errorf("without the old keyring's passphrase: %v", err)
+	}
+	back.Before = before
+	migrateCrashing(t, d, back)
+	reopenDomain(t, d, back.Unlock)
+	t.Run("embedded again", func(t *testing.T) { verifies(t, d.With(t), e) })
+	d.MustPublish("sector", true)
+	t.Run("embedded again, a new epoch", func(t *testing.T) { verifies(t, d.With(t), e) })
+	if got := fmt.Sprint(keyringEntries(t, d)); !strings.Contains(got, "rotate vault") || !strings.Contains(got, "rotate embedded") {
+		t.Errorf("the log says %s", got)
+	}
+	auditClean(t, d)
+}
+
+// reopenDomain opens d anew under the configuration as it is now.
+func reopenDomain(t *testing.T, d *enclavetest.Domain, unlock keyring.Unlock) {
+	t.Helper()
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d.Unlock = unlock
+	var err error
+	if d.Domain, err = enclave.Open(t.Context(), d.Dir, unlock, enclave.Options{Clock: d.Clock.Now}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func edit(t *testing.T, path string, change func(string) string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(change(string(b))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// noKeysInFolder says that a migration left no key in the clear.
+func noKeysInFolder(t *testing.T, dir string) {
+	t.Helper()
+	for path, content := range readFolder(t, dir) {
+		for _, sign := range []string{"PRIVATE KEY", "AGE-SECRET-KEY"} {
+			if bytes.Contains([]byte(content), []byte(sign)) {
+				t.Errorf("%s holds %s", path, sign)
+			}
+		}
+	}
+}
+
+// Another domain's place on the server is not taken.
+func TestMigrateRefusesAnotherDomainsPlace(t *testing.T) {
+	server := vaulttest.Start(t)
+	ctx := t.Context()
+	config := server.Config()
+	v, err := keyring.CreateVault(ctx, config, keyring.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.AdvanceMark(ctx, keyring.Mark{}, keyring.Mark{Size: 3, Root: [32]byte{1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d, _ := enclavetest.StandardNow(t)
+	before := readFolder(t, d.Dir)
+	m := enclave.Migration{To: enclave.Keyring{Kind: enclave.KeyringVault, Vault: config}, Clock: d.Clock.Now}
+	if _, err := enclave.MigrateKeyring(ctx, d.Dir, d.Unlock, m); !errors.Is(err, keyring.ErrExists) {
+		t.Errorf("another domain's place: %v", err)
+	}
+	after := readFolder(t, d.Dir)
+	for path, content := range before {
+		if after[path] != content {
+			t.Errorf("%s was changed", path)
+		}
+	}
+}
