@@ -34,7 +34,7 @@ func (v *Vault) secretPath(operation, name string) string {
 	return v.kvPath(operation, "secrets/"+name)
 }
 
-// putOnce writes the first version of a path, or version after, and gives its
+// put writes the version that follows after, 0 for the first, and gives its
 // number.
 func (v *Vault) put(ctx context.Context, path string, after int, data any) (int, error) {
 	body := map[string]any{"options": map[string]int{"cas": after}, "data": data}
@@ -61,6 +61,13 @@ func (v *Vault) CreateSecret(ctx context.Context, name string, secret []byte) er
 		return err
 	}
 	_, err := v.put(ctx, v.secretPath("data", name), 0, map[string][]byte{"secret": secret})
+	if errors.Is(err, ErrDenied) {
+		// A role that may make secrets may not write over one: that is denied
+		// before the check-and-set is looked at.
+		if _, there := v.versions(ctx, v.secretPath("metadata", name)); there == nil {
+			err = errVaultMoved
+		}
+	}
 	switch {
 	case errors.Is(err, errVaultMoved):
 		return fmt.Errorf("%w: secret %s", ErrExists, name)
@@ -157,8 +164,9 @@ func (v *Vault) SecretNames(ctx context.Context) ([]string, error) {
 			if seen++; seen > maxSecrets {
 				return nil, fmt.Errorf("%w: it holds more than %d secrets", ErrCorrupt, maxSecrets)
 			}
-			name, isFolder := strings.CutSuffix(folder+key, "/")
-			if checkName(name) != nil {
+			part, isFolder := strings.CutSuffix(key, "/")
+			name := folder + part
+			if part == "" || strings.Contains(part, "/") || checkName(name) != nil {
 				continue // no keyring wrote it
 			}
 			if isFolder {

@@ -68,8 +68,8 @@ func (s *vaultSession) askToken(ctx context.Context) (token string, _ vaultLogin
 	var answer vaultAuthAnswer
 	err = s.once(ctx, s.anyone, vaultRequest{path: "auth/" + a.Mount + "/login", body: body}, &answer)
 	var refused *vaultRefusal
-	if errors.As(err, &refused) || errors.Is(err, errVaultAbsent) {
-		// Vault answers so to credentials that it does not know.
+	if errors.As(err, &refused) || errors.Is(err, errVaultAbsent) || errors.Is(err, ErrDenied) {
+		// Vault answers in any of these ways to credentials that it does not know.
 		return "", vaultLogin{}, fmt.Errorf("%w: the login %s at auth/%s: check keyring.vault.auth and its files: %w", ErrDenied, a.Method, a.Mount, err)
 	}
 	if err != nil {

@@ -42,11 +42,11 @@ func (v *Vault) certificate(ctx context.Context, r vaultRequest) (*x509.Certific
 	}
 	block, _ := pem.Decode([]byte(answer.Data.Certificate))
 	if block == nil {
-		return nil, fmt.Errorf("%w: the server's answer is no certificate", ErrUnavailable)
+		return nil, fmt.Errorf("%w: what came is no certificate", ErrUnavailable)
 	}
 	cert, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("%w: the server's answer is no certificate: %w", ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: what came is no certificate: %w", ErrUnavailable, err)
 	}
 	return cert, nil
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -42,7 +43,7 @@ type vaultSession struct {
 const (
 	maxVaultAnswer = 1 << 20
 	maxVaultTries  = 3
-	vaultWait      = 250 * time.Millisecond // before a try again, times up to three
+	maxVaultWait   = 2 * time.Second // before a try again
 )
 
 func newVaultSession(ctx context.Context, c VaultConfig) (*vaultSession, error) {
@@ -98,7 +99,8 @@ func vaultTransport(c VaultConfig) (*http.Transport, error) {
 func (s *vaultSession) newClient() (*api.Client, error) {
 	client, err := api.NewClient(&api.Config{
 		Address: s.config.Address, HttpClient: s.http, DisableRedirects: true,
-		MinRetryWait: vaultWait, MaxRetryWait: vaultWait, MaxRetries: maxVaultTries - 1, CheckRetry: tryAgain,
+		MaxRetries: maxVaultTries - 1, CheckRetry: tryAgain,
+		Backoff: func(_, _ time.Duration, _ int, r *http.Response) time.Duration { return putOff(r) },
 	})
 	if err != nil {
 		return nil, err
@@ -117,7 +119,15 @@ func tryAgain(ctx context.Context, r *http.Response, err error) (bool, error) {
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	return err == nil && r.StatusCode == http.StatusTooManyRequests, nil
+	return err == nil && r.StatusCode == http.StatusTooManyRequests && putOff(r) <= maxVaultWait, nil
+}
+
+// putOff is how long a server asks to wait.
+func putOff(r *http.Response) time.Duration {
+	if seconds, err := strconv.ParseUint(r.Header.Get("Retry-After"), 10, 16); err == nil {
+		return max(time.Duration(seconds)*time.Second, 100*time.Millisecond)
+	}
+	return maxVaultWait / 4
 }
 
 // limitAnswers ends a response that is longer than any that is asked for.
@@ -264,6 +274,8 @@ func (s *vaultSession) failure(ctx context.Context, r vaultRequest, err error) e
 	}
 	text := printable(strings.Join(e.Errors, "; "))
 	switch {
+	case e.StatusCode == http.StatusForbidden && !strings.Contains(text, "permission denied"):
+		return fmt.Errorf("%w: %s: %s", ErrDenied, r, text)
 	case e.StatusCode == http.StatusForbidden:
 		return fmt.Errorf("%w: %s: see deploy/vault for what each role may do", ErrDenied, r)
 	case e.StatusCode == http.StatusTooManyRequests:

@@ -41,11 +41,14 @@ func (v *Vault) transitKey(ctx context.Context) (transitKey, error) {
 	if errors.Is(err, errVaultAbsent) {
 		err = fmt.Errorf("%w: no wrapping key %s at %s", ErrNotFound, v.config.Transit.Key, v.config.Transit.Mount)
 	}
+	if err == nil && answer.Data.Latest < 1 {
+		err = fmt.Errorf("%w: what came is no wrapping key", ErrUnavailable)
+	}
 	return answer.Data, err
 }
 
 func (v *Vault) checkTransitKey(k transitKey) error {
-	if k.Type != transitType || !k.Derived || k.Exportable || k.PlaintextBackup || k.Latest < 1 {
+	if k.Type != transitType || !k.Derived || k.Exportable || k.PlaintextBackup {
 		return fmt.Errorf("%w: the wrapping key %s at %s must be %s, derived, neither exportable nor with plaintext backup", ErrCorrupt, v.config.Transit.Key, v.config.Transit.Mount, transitType)
 	}
 	return nil
@@ -81,7 +84,7 @@ func (v *Vault) Wrap(ctx context.Context, context string, dataKey []byte) ([]byt
 	}
 	wrapped := []byte(answer.Data.Ciphertext)
 	if _, err := transitVersion(wrapped); err != nil {
-		return nil, fmt.Errorf("wrapping a key: %w: the server's answer is none", ErrUnavailable)
+		return nil, fmt.Errorf("wrapping a key: %w: what came is no wrapped key", ErrUnavailable)
 	}
 	return wrapped, nil
 }
@@ -159,7 +162,7 @@ func (v *Vault) RotateWrapping(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("making a wrapping key: %w", err)
 	}
 	if answer.Data.Latest < 2 {
-		return 0, fmt.Errorf("making a wrapping key: %w: the server does not say its number", ErrUnavailable)
+		return 0, fmt.Errorf("making a wrapping key: %w: what came does not say its number", ErrUnavailable)
 	}
 	return answer.Data.Latest, nil
 }

@@ -11,6 +11,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -228,6 +229,18 @@ func (s *Server) Shell(commands string) string {
 		s.t.Fatalf("%s\n%s%s%v\n%s", commands, out.Bytes(), problems.Bytes(), err, s.log())
 	}
 	return strings.TrimSpace(out.String())
+}
+
+// Kubernetes enables the Kubernetes login, which this server has as a plugin.
+func (s *Server) Kubernetes() {
+	s.t.Helper()
+	const name = "vault-plugin-auth-kubernetes"
+	binary, err := filepath.EvalSymlinks(filepath.Join(s.Dir, "bin", "vault"))
+	s.must(err)
+	b, err := os.ReadFile(binary)
+	s.must(err)
+	s.must(os.WriteFile(filepath.Join(s.Dir, "plugins", name), b, 0o700)) // Vault takes no link
+	s.Shell(fmt.Sprintf("vault plugin register -sha256=%x auth %s\nvault auth enable -path=kubernetes %s", sha256.Sum256(b), name, name))
 }
 
 // Config is the configuration of a domain that does not exist yet, under the
