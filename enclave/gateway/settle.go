@@ -27,6 +27,7 @@ func (g *Gateway) settle(ctx context.Context, s *world.Snapshot, j *job, a *admi
 	var prior *state.Job
 	var short *shortage
 	commit, err := g.Store.Update(ctx, func(tx *state.Tx) error {
+		prior, short = nil, nil // it may run again
 		old, err := tx.Job(settled.ID)
 		if err == nil {
 			prior = old

@@ -75,7 +75,7 @@ type (
 )
 
 // begin takes the lock, reads the head and holds it against the mark.
-func (s *Store) begin() (_ *batch, err error) {
+func (s *Store) begin(p *patience) (_ *batch, err error) {
 	outer, cancelOuter := context.WithTimeout(context.Background(), batchLimit)
 	ctx, cancel := s.d.limit(outer)
 	b := &batch{s: s, ctx: ctx, outer: outer, cancel: func() { cancel(); cancelOuter() }}
@@ -85,7 +85,7 @@ func (s *Store) begin() (_ *batch, err error) {
 			err = fmt.Errorf("beginning to settle: %w", err)
 		}
 	}()
-	if err := s.lock(b); err != nil {
+	if err := s.lock(b, p); err != nil {
 		return nil, err
 	}
 	r := hashReader(ctx, b.w)
@@ -110,9 +110,9 @@ func (s *Store) begin() (_ *batch, err error) {
 }
 
 // lock begins the transaction and reads the head under its lock. A kept
-// connection may have died since the last batch; nothing has been done on it
-// yet, so a new one is tried.
-func (s *Store) lock(b *batch) error {
+// connection may have died since the last batch, or the server may be starting
+// again; nothing has been done yet, so another is tried.
+func (s *Store) lock(b *batch, p *patience) error {
 	for {
 		kept := s.writer != nil
 		err := s.tryLock(b)
@@ -120,10 +120,12 @@ func (s *Store) lock(b *batch) error {
 			return nil
 		}
 		s.dropWriter()
-		if s.d.busy(err) {
+		switch {
+		case b.outer.Err() != nil, s.d.busy(err) && !s.d.transient(err):
 			return fmt.Errorf("%w: %v", ErrBusy, err)
-		}
-		if !kept || b.outer.Err() != nil {
+		case kept:
+			continue
+		case !s.d.transient(err) || !p.again(b.outer):
 			return err
 		}
 	}
@@ -173,7 +175,7 @@ func (b *batch) finish() error {
 	if b.broken != nil {
 		err := b.broken
 		b.end()
-		if b.s.d.busy(err) {
+		if b.s.d.busy(err) && !b.s.d.transient(err) {
 			return fmt.Errorf("settling: %w: %v", ErrBusy, err)
 		}
 		return fmt.Errorf("settling: %w", err)
@@ -189,10 +191,15 @@ func (b *batch) finish() error {
 	// be marked in.
 	ctx, cancel := context.WithTimeout(context.Background(), batchLimit)
 	defer cancel()
-	if err := b.cover(ctx, next.tree); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnconfirmed, err)
+	for p := b.s.patience(); ; {
+		err := b.cover(ctx, next.tree)
+		if err == nil {
+			return nil
+		}
+		if !b.s.d.transient(err) || !p.again(ctx) {
+			return fmt.Errorf("%w: %w", ErrUnconfirmed, err)
+		}
 	}
-	return nil
 }
 
 // commit commits what was written. An outcome that did not arrive is read again.
@@ -208,7 +215,10 @@ func (b *batch) commit() error {
 	}
 	b.s.dropWriter()
 	if len(b.entries) == 0 {
-		// Lookups and answers alone: saying them again does no harm.
+		// Lookups and answers alone: booking them again does no harm.
+		if b.s.d.transient(err) {
+			return fmt.Errorf("settling: committing: %w", err)
+		}
 		return fmt.Errorf("%w: committing: %w", ErrUnconfirmed, err)
 	}
 	committed, cerr := b.confirm()
@@ -230,7 +240,7 @@ func (b *batch) confirm() (bool, error) {
 	ctx, cancel := b.s.d.limit(outer)
 	c := &batch{s: b.s, ctx: ctx, outer: outer, cancel: func() { cancel(); cancelOuter() }}
 	defer c.end()
-	if err := b.s.lock(c); err != nil {
+	if err := b.s.lock(c, b.s.patience()); err != nil {
 		return false, err
 	}
 	last := b.entries[len(b.entries)-1]

@@ -3,8 +3,11 @@ package state
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -40,6 +43,9 @@ type dialect interface {
 	limit(ctx context.Context) (context.Context, context.CancelFunc)
 	// busy tells whether err means that another process holds a lock.
 	busy(err error) bool
+	// transient tells whether err comes from losing the server, or from a
+	// transaction that it gave up: what was not committed can be done again.
+	transient(err error) bool
 	// inProcess tells whether the engine lives in this process, and is not a server.
 	inProcess() bool
 	migrations() goose.Dialect
@@ -61,6 +67,7 @@ const (
 	lockWait     = 10 * time.Second // for another process's transaction
 	batchLimit   = 30 * time.Second // for a batch's statements, where they can hang
 	readers      = 8                // connections for reads
+	connections  = readers + 2      // of a Store
 	orphanWait   = "60000"          // ms after which PostgreSQL ends a transaction whose process hangs
 	sqliteScheme = "sqlite:"
 )
@@ -152,6 +159,8 @@ func (d *sqliteFile) busy(err error) bool {
 	return errors.As(err, &e) && e.Code()&0xff == sqliteBusy
 }
 
+func (d *sqliteFile) transient(error) bool { return false }
+
 func (d *sqliteFile) inProcess() bool { return true }
 
 func (d *sqliteFile) migrations() goose.Dialect { return goose.DialectSQLite3 }
@@ -174,14 +183,17 @@ func (d *postgres) open(use use) (*sql.DB, error) {
 	}
 	setDefault("application_name", "yingbi")
 	setDefault("idle_in_transaction_session_timeout", orphanWait)
-	switch use {
-	case useNotes:
+	if use == useNotes {
 		cfg.RuntimeParams["synchronous_commit"] = "off"
-	case useRead:
-		cfg.RuntimeParams["default_transaction_read_only"] = "on"
 	}
 	durable := stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
-		if use != useWrite {
+		switch use {
+		case useRead:
+			// Not before: target_session_attrs=read-write would refuse it.
+			_, err := c.Exec(ctx, "SET default_transaction_read_only = on")
+			return err
+		case useWrite:
+		default:
 			return nil
 		}
 		// A server may be set up to acknowledge before it writes. Settings
@@ -230,14 +242,26 @@ func (d *postgres) busy(err error) bool {
 		return true
 	}
 	var e *pgconn.PgError
-	if !errors.As(err, &e) {
-		return false
+	return errors.As(err, &e) && e.Code == "55P03" // lock not available
+}
+
+func (d *postgres) transient(err error) bool {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		switch e.Code {
+		case "40001", "40P01", // serialization failure, deadlock
+			"53300",                            // too many connections
+			"57P01", "57P02", "57P03", "57P05", // shut down, crashed, not ready yet, idle too long
+			"25P03": // idle in a transaction for too long
+			return true
+		}
+		return strings.HasPrefix(e.Code, "08") // connection exceptions
 	}
-	switch e.Code {
-	case "40001", "40P01", "55P03": // serialization failure, deadlock, lock not available
-		return true
-	}
-	return false
+	var network net.Error
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.As(err, &network) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) ||
+		pgconn.SafeToRetry(err)
 }
 
 func (d *postgres) inProcess() bool { return false }

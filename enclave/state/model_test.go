@@ -99,7 +99,7 @@ func TestModel(t *testing.T) {
 			}
 		})
 		for range rapid.IntRange(1, 3).Draw(rt, "batches") {
-			b, err := s.begin()
+			b, err := s.begin(s.patience())
 			if err != nil {
 				rt.Fatal(err)
 			}

@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -65,9 +66,12 @@ const (
 // released; fn's changes are dropped, except under [ErrUnconfirmed], where the
 // same job id tried again tells.
 //
-// fn runs at most once, in another goroutine, while others wait: it must be
-// quick and must not wait for another Update. If it returns an error or panics,
-// that is Update's error ([PanicError]) and its changes alone are dropped.
+// fn runs in another goroutine, while others wait: it must be quick and must not
+// wait for another Update. If it returns an error or panics, that is Update's
+// error ([PanicError]) and its changes alone are dropped. It runs again, on what
+// the database then holds, if the server was lost or gave the transaction up
+// before it was committed: what it hands out through variables it has to set
+// anew each time.
 // If ctx ends before fn begins, fn does not run; after that Update returns the
 // true outcome, whatever ctx says.
 func (s *Store) Update(ctx context.Context, fn func(*Tx) error) (*Commit, error) {
@@ -116,19 +120,15 @@ func (s *Store) settle() {
 }
 
 // runBatch settles first and whoever else waits by the time the lock is held.
+// Where the database was lost before it committed, it does all of it again.
 func (s *Store) runBatch(first *op) {
 	s.at("taken")
 	ops := make([]*op, 0, MaxBatch)
-	b, err := s.begin()
-	for o := first; o != nil; o = s.next(len(ops)) {
-		ops = append(ops, o)
-		if err == nil && b.broken == nil {
-			b.run(o)
-		}
-	}
-	if err == nil {
-		s.at("applied")
-		err = b.finish()
+	ops = append(ops, first)
+	p := s.patience()
+	b, err := s.attempt(&ops, p)
+	for err != nil && s.d.transient(err) && !errors.Is(err, ErrUnconfirmed) && p.again(context.Background()) {
+		b, err = s.attempt(&ops, p)
 	}
 	if err == nil {
 		s.at("persisted")
@@ -144,6 +144,27 @@ func (s *Store) runBatch(first *op) {
 		}
 		close(o.done)
 	}
+}
+
+// attempt is one transaction for ops, and for whoever else waits.
+func (s *Store) attempt(ops *[]*op, p *patience) (*batch, error) {
+	b, err := s.begin(p)
+	for _, o := range *ops {
+		if err == nil && b.broken == nil {
+			b.run(o)
+		}
+	}
+	for o := s.next(len(*ops)); o != nil; o = s.next(len(*ops)) {
+		*ops = append(*ops, o)
+		if err == nil && b.broken == nil {
+			b.run(o)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.at("applied")
+	return b, b.finish()
 }
 
 // next takes one more caller, if one waits and the batch has room. If the last
@@ -172,7 +193,8 @@ func (s *Store) next(taken int) *op {
 
 // run runs a caller's function, unless the caller has gone.
 func (b *batch) run(o *op) {
-	if !o.state.CompareAndSwap(opWaiting, opTaken) {
+	o.commit, o.err = nil, nil
+	if !o.state.CompareAndSwap(opWaiting, opTaken) && o.state.Load() == opCancelled {
 		return
 	}
 	if o.ctx.Err() != nil {

@@ -19,6 +19,7 @@ type querier interface {
 
 // pool is a set of connections with statements prepared once.
 type pool struct {
+	d     dialect
 	db    *sql.DB
 	mu    sync.Mutex
 	stmts map[string]*sql.Stmt
@@ -31,7 +32,7 @@ func openPool(d dialect, use use, conns int) (*pool, error) {
 	}
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
-	return &pool{db: db, stmts: map[string]*sql.Stmt{}}, nil
+	return &pool{d: d, db: db, stmts: map[string]*sql.Stmt{}}, nil
 }
 
 func (p *pool) close() error { return p.db.Close() }
@@ -57,7 +58,17 @@ func (p *pool) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
 	return st, nil
 }
 
+// query reads. It waits for a server that is starting again.
 func (p *pool) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	for wait := newPatience(readWait, nil); ; {
+		rows, err := p.tryQuery(ctx, text, args)
+		if err == nil || !p.d.transient(err) || !wait.again(ctx) {
+			return rows, err
+		}
+	}
+}
+
+func (p *pool) tryQuery(ctx context.Context, text string, args []any) (*sql.Rows, error) {
 	st, err := p.stmt(ctx, text)
 	if err != nil {
 		return nil, err

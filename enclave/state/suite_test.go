@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/yingbi/yingbi/enclave/keyring"
+	"github.com/yingbi/yingbi/enclave/state/pgtest"
 	"github.com/yingbi/yingbi/policy/ledger"
 )
 
@@ -25,15 +25,8 @@ func TestMain(m *testing.M) {
 		return
 	}
 	code := m.Run()
-	stopCluster()
+	pgtest.Stop()
 	os.Exit(code)
-}
-
-func testingBench() string {
-	if f := flag.Lookup("test.bench"); f != nil {
-		return f.Value.String()
-	}
-	return ""
 }
 
 const (

@@ -147,7 +147,7 @@ func TestBatchIsolation(t *testing.T) {
 			}, nil},
 			{func(tx *Tx) error { return putCall(tx, jobID(3), 100, 100) }, &QuotaError{}},
 		}
-		b, err := s.begin() // the settling goroutine is idle
+		b, err := s.begin(s.patience()) // the settling goroutine is idle
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -353,7 +353,7 @@ func TestLookups(t *testing.T) {
 func TestLookupsInOneBatch(t *testing.T) {
 	s := newBed(t, sqliteDSN(t)).store()
 	mustSettle(t, s, jobID(1), 6)
-	b, err := s.begin()
+	b, err := s.begin(s.patience())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -444,37 +444,4 @@ func TestUnknownCommitOutcome(t *testing.T) {
 			t.Errorf("%d entries, want 3", r.Tree.N)
 		}
 	})
-}
-
-// The connection dies between its statements and COMMIT, and the server rolls
-// back; the next batch finds itself a new one.
-func TestConnectionLost(t *testing.T) {
-	var s *Store
-	armed := false
-	b := newBed(t, postgresDSN(t))
-	s = b.storeWith(hooks{at: func(point string) {
-		if !armed || point != "written" {
-			return
-		}
-		armed = false
-		var pid int64
-		rows, err := s.writer.query(context.Background(), "SELECT pg_backend_pid()")
-		if err := scanOne(rows, err, &pid); err != nil {
-			t.Error(err)
-		}
-		var done bool
-		rows, err = s.reads.query(context.Background(), "SELECT pg_terminate_backend($1, 5000)", pid)
-		if err := scanOne(rows, err, &done); err != nil || !done {
-			t.Errorf("terminating the backend: %v, %v", done, err)
-		}
-	}})
-	mustSettle(t, s, jobID(1), 1)
-	armed = true
-	if _, _, err := settleJob(t.Context(), s, jobID(2), 1, noLimit); err == nil || errors.Is(err, ErrUnconfirmed) {
-		t.Errorf("settling on a dead connection: %v, want a plain failure", err)
-	}
-	if found, _, err := settleJob(t.Context(), s, jobID(2), 1, noLimit); err != nil || found {
-		t.Errorf("again: found %v, %v; want it settled now", found, err)
-	}
-	checkClean(t, s)
 }
