@@ -147,6 +147,11 @@ func (d *Domain) tryLock() (release func() error, err error) {
 	return lock.Unlock, nil
 }
 
+// InspectDatabase says how the database is set up otherwise than it should be.
+func (d *Domain) InspectDatabase(ctx context.Context) ([]state.Advice, error) {
+	return d.store.Inspect(ctx)
+}
+
 // Dir is the domain's folder.
 func (d *Domain) Dir() string { return d.dir }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/yingbi/yingbi/cmd/internal/text"
+	"github.com/yingbi/yingbi/enclave"
 	"github.com/yingbi/yingbi/enclave/server"
 )
 
@@ -25,6 +27,9 @@ func (e *env) serveCommand() *cobra.Command {
 			}
 			defer d.Close()
 			e.domainLanguage(d.Config().Language)
+			if err := e.checkDatabase(ctx, d); err != nil {
+				return err
+			}
 			certificate, pool, err := d.ServerTLS(ctx)
 			if err != nil {
 				return err
@@ -70,4 +75,24 @@ func (e *env) serveCommand() *cobra.Command {
 	cmd.Flags().StringVar(&listen, "listen", "", e.T("flag.listen"))
 	cmd.Flags().StringVar(&addressFile, "address-file", "", e.T("flag.address-file"))
 	return cmd
+}
+
+// unsafeDatabase is the environment's word that a database may lose what it
+// acknowledged: for tests on a throw-away server.
+const unsafeDatabase = "YINGBI_UNSAFE_DATABASE"
+
+// checkDatabase says how the database is set up otherwise than it should be, and
+// does not serve from one that could lose what was answered.
+func (e *env) checkDatabase(ctx context.Context, d *enclave.Domain) error {
+	advice, err := d.InspectDatabase(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range advice {
+		if a.Refuse && e.getenv(unsafeDatabase) == "" {
+			return text.E("serve.database-refused", a.ID, a.Set, a.Want, a.Why)
+		}
+		e.note(e.T("serve.database-advice", a.ID, a.Set, a.Want, a.Why))
+	}
+	return nil
 }

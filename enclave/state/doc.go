@@ -54,6 +54,29 @@
 // Record n completes the subtrees that end with it; [tlog.StoredHashes] gives
 // their hashes, and row n of the table tree holds them, one after another.
 //
+// # PostgreSQL
+//
+// Any number of processes work on one database: the row lock on head puts their
+// transactions in one order, and each settles many callers. What a client can see
+// of the server's set-up [Store.Inspect] checks. It has to be:
+//
+//   - fsync and full_page_writes on, synchronous_commit on or remote_apply. The
+//     settling connection turns off into on; local and remote_write stay.
+//   - With standbys: a quorum, synchronous_standby_names = 'ANY 1 (a, b)', and
+//     only a standby of that quorum, with all of its WAL replayed, is ever
+//     promoted. An asynchronous one may lack entries that were acknowledged.
+//   - sslmode=verify-full wherever the way to it leaves the machine.
+//   - No pooler that shares a connection between transactions: statements are
+//     prepared, and sessions have settings.
+//
+// A standby that was promoted wrongly, like an old backup, is behind the mark:
+// it is refused by a process that starts and by one that runs and is led to it.
+// The mark is kept elsewhere, and so it tells; it does not bring the entries
+// back.
+//
+// A lost connection, a deadlock, a server that starts again: the batch is done
+// again inside, within seconds, where it is sure that it was not committed.
+//
 // # Dialects
 //
 // All SQL is common to both engines; what differs sits in dialect.go:

@@ -205,7 +205,7 @@ func TestRekeyUnsigned(t *testing.T) {
 			go func() {
 				// The batch, without the goroutine that settles: its death must not be the test's.
 				defer func() { died <- recover() }()
-				bt, err := s.begin()
+				bt, err := s.begin(s.patience())
 				if err != nil {
 					t.Error(err)
 					return
