@@ -62,6 +62,7 @@ type auditor struct {
 
 	report Report
 	tree   frontier
+	log    *ledger.LogKeys
 	heads  heads
 	order  order
 	unread bool // an entry did not decode
@@ -99,8 +100,9 @@ func newAuditor(src Source, keys Keys, opts Options) *auditor {
 	if got, want := src.Origin(), keys.Log.Name(); got != want {
 		a.add("A09", -1, "the log's origin", want+", which the key is of", got)
 	}
-	a.heads = openCheckpoints(&a.findings, src, keys)
-	a.receipts = openReceipts(&a.findings, opts.Receipts, keys)
+	a.log, _ = ledger.TraceLogKeys(keys.Log, src.HandOvers()...) // what does not join on is found at its entry
+	a.heads = openCheckpoints(&a.findings, src, a.log)
+	a.receipts = openReceipts(&a.findings, opts.Receipts, keys.Log, a.log)
 	return a
 }
 
@@ -193,8 +195,8 @@ func (a *auditor) genesis(e *ledger.Entry) {
 	if pinned.Origin != a.keys.Log.Name() {
 		a.add("A09", e.Seq, "the genesis' origin", a.keys.Log.Name(), pinned.Origin)
 	}
-	if v, err := ledger.LogVerifier(pinned.Origin, pinned.Log); pinned.Log != nil && (err != nil || v.KeyHash() != a.keys.Log.KeyHash()) {
-		a.add("A09", e.Seq, "the genesis' ledger key", "the log's key as given", ledger.FormatKey(pinned.Log))
+	if v, err := ledger.LogVerifier(pinned.Origin, pinned.Log); pinned.Log != nil && (err != nil || v.KeyHash() != a.log.First().KeyHash()) {
+		a.add("A09", e.Seq, "the genesis' ledger key", "the log's key as given, or one that handed over to it", ledger.FormatKey(pinned.Log))
 	}
 	for _, pin := range []struct {
 		role       string

@@ -33,7 +33,7 @@
 //	A16  an enrolment or a change of keys is inconsistent
 //	A17  a stop does not fit what it stops
 //	A18  a shred of what is served, unknown or shredded already
-//	A19  a hand-over of the log's key that key in force and new key did not sign, or not at its place
+//	A19  a hand-over of the log's key is not of the key in force and a new one, or not at its place
 //	A20  a request's signature does not verify
 //	A21  a request is signed by another key than the registered one
 //	A22  an enterprise's key is not on the auditor's own list (where one is given)
@@ -52,6 +52,8 @@
 //	A40  a receipt is forged or malformed
 //	A41  a receipt's entry is not the log's
 //	A42  a receipt's checkpoint is of another history than the log
+//	A43  a checkpoint, or a receipt's, is signed by a key of the log that does not sign trees of its size
+//	A44  a receipt's hand-overs lead to another key than the log's: the log forked there
 //
 // Notes say what could not be checked with what was given:
 //

@@ -157,6 +157,7 @@ func forgeable(t *testing.T, l *logtest.Log, seq int64, e *ledger.Entry, field r
 // resigned is a log of the same entries under a tree of its own.
 func resigned(t testing.TB, l *logtest.Log) *logtest.Log {
 	c := logtest.Empty(t)
+	c.SignedBy = l.SignedBy
 	for _, line := range l.Lines {
 		c.Raw(line.Bytes)
 	}

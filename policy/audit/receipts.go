@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 
+	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/yingbi/yingbi/policy/ledger"
@@ -23,7 +24,8 @@ func Receipts(ctx context.Context, src Source, keys Keys, held []*ledger.Receipt
 		return nil, errors.New("audit: the log's public key is needed")
 	}
 	f := findings{most: DefaultMaxFindings}
-	r := openReceipts(&f, held, keys)
+	log, _ := ledger.TraceLogKeys(keys.Log, src.HandOvers()...)
+	r := openReceipts(&f, held, keys.Log, log)
 	var tree frontier
 	err := src.Entries(func(seq int64, salt [ledger.SaltSize]byte, entry []byte) error {
 		if tree.size%1024 == 0 && ctx.Err() != nil {
@@ -56,12 +58,24 @@ type receipt struct {
 	of     *ledger.Receipt
 }
 
-func openReceipts(f *findings, held []*ledger.Receipt, keys Keys) receipts {
+// openReceipts verifies receipts by the log's keys. pinned is the one that the
+// auditor trusts: a receipt that leads from it to a key which is not among the
+// log's shows that it handed over twice.
+func openReceipts(f *findings, held []*ledger.Receipt, pinned note.Verifier, keys *ledger.LogKeys) receipts {
 	r := receipts{byEntry: map[int64][]receipt{}}
 	for i, of := range held {
-		e, tree, err := of.Verify(keys.Log)
+		e, tree, err := of.VerifyBy(keys)
 		if err != nil {
-			f.add("A40", -1, fmt.Sprintf("receipt %d", i+1), "one that verifies under the log's key", err.Error())
+			what := fmt.Sprintf("receipt %d", i+1)
+			_, _, own := of.Verify(pinned)
+			switch {
+			case errors.Is(err, ledger.ErrRetired):
+				f.add("A43", -1, what, "one under a checkpoint of the key that was in force at its size", err.Error())
+			case own == nil:
+				f.add("A44", -1, what, "one by the keys that the log was handed over to", "one by a key that the log's key handed over to as well: there are two logs")
+			default:
+				f.add("A40", -1, what, "one that verifies under the log's key", err.Error())
+			}
 			continue
 		}
 		next := receipt{i + 1, e.Seq, tree, of}

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -19,6 +20,9 @@ type Source interface {
 	Origin() string
 	// Checkpoints are the signed checkpoints at hand, in any order.
 	Checkpoints() [][]byte
+	// HandOvers are the hand-overs of the log's key that its entries carry, in
+	// order: they are wanted before the entries come.
+	HandOvers() [][]byte
 	// Entries calls yield for every entry in order. An error of yield ends it
 	// and is returned. The slice is the callee's to keep.
 	Entries(yield func(seq int64, salt [ledger.SaltSize]byte, entry []byte) error) error
@@ -26,7 +30,7 @@ type Source interface {
 
 // Keys are the public keys that an audit trusts. Only the log's is needed.
 type Keys struct {
-	Log                   note.Verifier
+	Log                   note.Verifier                // the first one that the log had, or a later one
 	Authoriser, Authority ed25519.PublicKey            // nil: as the genesis has them, with a note
 	Enterprises           map[string]ed25519.PublicKey // by credit code; nil: as the log has them, with notes
 }
@@ -36,6 +40,7 @@ type Export struct {
 	path        string
 	origin      string
 	checkpoints [][]byte
+	handOvers   [][]byte
 }
 
 // maxCheckpoints bounds what one audit compares.
@@ -48,6 +53,7 @@ func OpenExport(path string) (*Export, error) {
 	x := &Export{path: path}
 	err := x.read(func(line ledger.ExportLine) error {
 		if line.Checkpoint == nil {
+			x.handOver(line.Entry)
 			return nil
 		}
 		if len(x.checkpoints) == maxCheckpoints {
@@ -69,6 +75,20 @@ func (x *Export) Origin() string { return x.origin }
 
 // Checkpoints implements Source.
 func (x *Export) Checkpoints() [][]byte { return x.checkpoints }
+
+// HandOvers implements Source.
+func (x *Export) HandOvers() [][]byte { return x.handOvers }
+
+// handOver keeps an entry's hand-over, if it has one. What does not decode is
+// found when the audit comes to it.
+func (x *Export) handOver(entry []byte) {
+	if !bytes.Contains(entry, []byte(`"handOver"`)) || len(x.handOvers) > ledger.MaxHandOvers {
+		return // decoding all would cost as much as the audit
+	}
+	if e, err := ledger.Decode(entry); err == nil && e.Key != nil && len(e.Key.HandOver) > 0 {
+		x.handOvers = append(x.handOvers, e.Key.HandOver)
+	}
+}
 
 // Entries implements Source.
 func (x *Export) Entries(yield func(int64, [ledger.SaltSize]byte, []byte) error) error {

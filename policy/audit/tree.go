@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -51,15 +52,24 @@ type heads struct {
 
 // openCheckpoints verifies the checkpoints at hand. Those that do not verify are
 // findings; repeated ones count once.
-func openCheckpoints(f *findings, src Source, keys Keys) heads {
+func openCheckpoints(f *findings, src Source, keys *ledger.LogKeys) heads {
 	var h heads
 	for i, msg := range src.Checkpoints() {
-		tree, err := ledger.OpenCheckpoint(msg, keys.Log)
-		if err != nil {
-			f.add("A04", -1, fmt.Sprintf("checkpoint %d of those given", i+1), "a checkpoint signed by "+keys.Log.Name(), err.Error())
-			continue
+		tree, err := keys.Checkpoint(msg)
+		switch what := fmt.Sprintf("checkpoint %d of those given", i+1); {
+		case errors.Is(err, ledger.ErrRetired):
+			f.add("A43", -1, what, "one signed by the key that was in force at its size", err.Error())
+		case err != nil:
+			f.add("A04", -1, what, "a checkpoint signed by "+keys.Origin(), err.Error())
+		default:
+			h.trees = append(h.trees, tree)
 		}
-		h.trees = append(h.trees, tree)
+	}
+	// A hand-over is a signed tree head too: two keys vouch for the tree before it.
+	for _, msg := range keys.HandOvers() {
+		if over, err := ledger.ParseHandOver(msg); err == nil {
+			h.trees = append(h.trees, over.Tree)
+		}
 	}
 	slices.SortFunc(h.trees, func(a, b tlog.Tree) int {
 		return cmp.Or(cmp.Compare(a.N, b.N), bytes.Compare(a.Hash[:], b.Hash[:]))

@@ -14,8 +14,11 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// MaxHandOver bounds a hand-over note.
-const MaxHandOver = 4096
+// Bounds of a hand-over note, and of how many a log has.
+const (
+	MaxHandOver  = 2048
+	MaxHandOvers = 1024
+)
 
 // HandOver is the passing of a log from one signing key to the next (签名密钥交接).
 // It happens at a tree: the old key signs trees of up to Tree.N entries, the new
@@ -204,24 +207,44 @@ type logKey struct {
 // given in the log's order. What does not join on is ErrSignature, ErrMalformed
 // or ErrInconsistent.
 func NewLogKeys(trusted note.Verifier, handOvers ...[]byte) (*LogKeys, error) {
+	k, errs := TraceLogKeys(trusted, handOvers...)
+	if len(errs) > 0 {
+		return nil, errs[0]
+	}
+	return k, nil
+}
+
+// TraceLogKeys is NewLogKeys for whoever goes on without what does not join on:
+// the errors are about that.
+func TraceLogKeys(trusted note.Verifier, handOvers ...[]byte) (*LogKeys, []error) {
 	k := &LogKeys{keys: []logKey{{v: trusted, after: -1, until: maxInteger}}}
-	first := 0 // those before lead to the trusted key, the others away from it
+	if len(handOvers) > MaxHandOvers {
+		return k, []error{fmt.Errorf("%d hand-overs: %w: a log has at most %d", len(handOvers), ErrTooLarge, MaxHandOvers)}
+	}
+	// The first that names the trusted key tells where in the order it is: those
+	// up to the one that leads to it lead there, the others away from it.
+	first := 0
 	for i, msg := range handOvers {
-		if h, err := ParseHandOver(msg); err == nil && k.keys[0].is(h.New) {
+		h, err := ParseHandOver(msg)
+		if err == nil && k.keys[0].is(h.New) {
 			first = i + 1
 		}
+		if err == nil && (first > 0 || k.keys[0].is(h.Old)) {
+			break
+		}
 	}
-	for i := first - 1; i >= 0; i-- {
-		if err := k.precede(handOvers[i]); err != nil {
-			return nil, err
+	var errs []error
+	for _, msg := range slices.Backward(handOvers[:first]) {
+		if err := k.precede(msg); err != nil {
+			errs = append(errs, err)
 		}
 	}
 	for _, msg := range handOvers[first:] {
 		if err := k.Follow(msg); err != nil {
-			return nil, err
+			errs = append(errs, err)
 		}
 	}
-	return k, nil
+	return k, errs
 }
 
 // is says whether a key is the one that a verifier key spells. For the trusted
@@ -274,6 +297,8 @@ func (k *LogKeys) Follow(msg []byte) error {
 		return nil
 	case at < last:
 		return fmt.Errorf("a hand-over at %d entries: %w: its key had handed over to another, or elsewhere", h.Tree.N, ErrInconsistent)
+	case last >= MaxHandOvers:
+		return fmt.Errorf("a hand-over at %d entries: %w: a log has at most %d", h.Tree.N, ErrTooLarge, MaxHandOvers)
 	case k.index(h.New) >= 0 || h.Tree.N <= k.keys[last].after:
 		return fmt.Errorf("a hand-over at %d entries: %w: to a key that signed before, or before its own key began", h.Tree.N, ErrInconsistent)
 	}

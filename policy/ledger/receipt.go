@@ -10,7 +10,7 @@ import (
 )
 
 // MaxReceipt bounds an encoded receipt.
-const MaxReceipt = MaxEntry + 2*MaxCheckpoint
+const MaxReceipt = MaxEntry + 2*MaxCheckpoint + 2*MaxHandOvers*MaxHandOver
 
 // Receipt proves, offline and with the log's public key alone, that an entry is
 // logged (计量回执). It is provisional until its checkpoint carries cosignatures
@@ -19,6 +19,9 @@ type Receipt struct {
 	Entry json.RawMessage `json:"entry"` // canonical bytes
 	Salt  []byte          `json:"salt"`  // of the record
 	Proof string          `json:"proof"` // C2SP tlog-proof: index, inclusion proof, signed checkpoint
+	// HandOvers lead from an older key of the log to the one that signed the
+	// checkpoint, in the log's order. They are for whoever trusts the older one.
+	HandOvers [][]byte `json:"handOvers,omitempty"`
 }
 
 // NewReceipt puts a receipt together. It checks nothing: Verify does.
@@ -26,34 +29,27 @@ func NewReceipt(entry []byte, salt [SaltSize]byte, idx int64, p tlog.RecordProof
 	return &Receipt{Entry: entry, Salt: salt[:], Proof: formatProof(idx, p, checkpoint)}
 }
 
-// Verify decodes the entry and checks that the log whose verifier is given
-// signed a tree that has the entry at the index that the entry names.
+// Verify decodes the entry and checks that the log whose verifier is given, by
+// that key or by one that the receipt's hand-overs join to it, signed a tree that
+// has the entry at the index that the entry names.
 func (r *Receipt) Verify(v note.Verifier) (*Entry, tlog.Tree, error) {
-	return r.verified(func(msg []byte) (tlog.Tree, error) { return OpenCheckpoint(msg, v) })
+	keys, err := NewLogKeys(v, r.HandOvers...)
+	if err != nil {
+		return nil, tlog.Tree{}, fmt.Errorf("verifying a receipt: %w", err)
+	}
+	return r.VerifyBy(keys)
 }
 
-// VerifyBy is Verify for a log that has had several keys.
-func (r *Receipt) VerifyBy(k *LogKeys) (*Entry, tlog.Tree, error) { return r.verified(k.Checkpoint) }
-
-// Checkpoint is the signed checkpoint that the receipt is under, as it stands in
-// the proof, unchecked.
-func (r *Receipt) Checkpoint() ([]byte, error) {
-	_, _, checkpoint, err := parseProof(r.Proof)
-	return []byte(checkpoint), err
-}
-
-// opener checks a signed checkpoint and gives its tree.
-type opener func(checkpoint []byte) (tlog.Tree, error)
-
-func (r *Receipt) verified(open opener) (*Entry, tlog.Tree, error) {
-	entry, tree, err := r.verify(open)
+// VerifyBy is Verify by a log's keys, whatever hand-overs the receipt has.
+func (r *Receipt) VerifyBy(keys *LogKeys) (*Entry, tlog.Tree, error) {
+	entry, tree, err := r.verify(keys)
 	if err != nil {
 		return nil, tlog.Tree{}, fmt.Errorf("verifying a receipt: %w", err)
 	}
 	return entry, tree, nil
 }
 
-func (r *Receipt) verify(open opener) (*Entry, tlog.Tree, error) {
+func (r *Receipt) verify(keys *LogKeys) (*Entry, tlog.Tree, error) {
 	entry, err := Decode(r.Entry)
 	if err != nil {
 		return nil, tlog.Tree{}, err
@@ -65,7 +61,7 @@ func (r *Receipt) verify(open opener) (*Entry, tlog.Tree, error) {
 	if err != nil {
 		return nil, tlog.Tree{}, err
 	}
-	tree, err := open([]byte(checkpoint))
+	tree, err := keys.Checkpoint([]byte(checkpoint))
 	if err != nil {
 		return nil, tlog.Tree{}, err
 	}
@@ -103,6 +99,11 @@ func (r *Receipt) validate() error {
 	}
 	if len(r.Salt) != SaltSize {
 		return &FieldError{"salt", "32 bytes"}
+	}
+	for _, msg := range r.HandOvers {
+		if _, err := ParseHandOver(msg); err != nil || len(r.HandOvers) > MaxHandOvers {
+			return &FieldError{"handOvers", "at most 1024 hand-overs of the log's key"}
+		}
 	}
 	_, _, _, err := parseProof(r.Proof)
 	return err

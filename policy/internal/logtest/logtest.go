@@ -4,6 +4,7 @@
 package logtest
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
@@ -68,6 +69,7 @@ type Log struct {
 	World       *admission.World
 	Lines       []Line
 	Checkpoints [][]byte
+	SignedBy    string // the name of the key that signs; empty: "ledger"
 
 	hashes []tlog.Hash
 	engine *admission.Engine
@@ -116,10 +118,39 @@ func (l *Log) Tree() tlog.Tree {
 }
 
 // Signer signs checkpoints.
-func (l *Log) Signer() note.Signer {
-	s, err := ledger.NewLogSigner(Origin, Key("ledger"))
+func (l *Log) Signer() *ledger.LogSigner { return l.signer(l.SignedBy) }
+
+func (l *Log) signer(key string) *ledger.LogSigner {
+	s, err := ledger.NewLogSigner(Origin, Key(cmp.Or(key, "ledger")))
 	l.must(err)
 	return s
+}
+
+// HandOver is the entry by which the log goes from one key to another as it is
+// now.
+func (l *Log) HandOver(from, to string) ledger.Entry {
+	msg, err := ledger.SignHandOver(l.signer(from), l.signer(to), l.Tree())
+	l.must(err)
+	return ledger.Entry{Kind: ledger.KindKey, Key: &ledger.Key{
+		Action: "rotate", Purpose: ledger.PurposeLedger, ID: "ledger/2", Public: FormatPublic(to), HandOver: msg,
+	}}
+}
+
+// Rotate hands the log over to another key.
+func (l *Log) Rotate(to string) {
+	l.Append(l.HandOver(l.SignedBy, to))
+	l.SignedBy = to
+}
+
+// HandOvers are the hand-overs in the log.
+func (l *Log) HandOvers() [][]byte {
+	var out [][]byte
+	for _, line := range l.Lines {
+		if e, err := ledger.Decode(line.Bytes); err == nil && e.Key != nil && len(e.Key.HandOver) > 0 {
+			out = append(out, e.Key.HandOver)
+		}
+	}
+	return out
 }
 
 // Verifier verifies them.
