@@ -35,6 +35,7 @@ type crashPlan struct {
 	Now        time.Time
 	Enterprise string
 	Point      string
+	Rotate     bool // the log's key, after the requests; the kill comes then
 	Requests   []crashRequest
 }
 
@@ -81,11 +82,16 @@ func TestCrashChild(t *testing.T) {
 	}
 	for i, r := range plan.Requests {
 		// Armed between settlements: the writer is idle then.
-		armed = i == len(plan.Requests)-1
+		armed = !plan.Rotate && i == len(plan.Requests)-1
 		if _, err := g.Submit(t.Context(), vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: plan.Enterprise}, r.wire()); err != nil {
 			t.Fatal(err)
 		}
 		fmt.Println("acknowledged", r.Job)
+	}
+	if plan.Rotate {
+		armed = true
+		_, err := d.RotateLedger(t.Context())
+		t.Fatal("the rotation went through: ", err)
 	}
 }
 

@@ -203,9 +203,9 @@ func (e *doctor) database(ctx context.Context, d *Domain) {
 		return
 	}
 	e.find(CheckDatabase, Fine, kind, tree.N, databaseBytes(d.dir, d.config))
-	verifier, err := ledger.ParseVKey(d.vkey)
+	w, err := d.World(ctx) // after the checkpoint, so that it knows its key
 	if err == nil {
-		_, err = ledger.OpenCheckpoint(msg, verifier)
+		_, err = w.LogKeys().Checkpoint(msg)
 	}
 	if err != nil {
 		e.fail(CheckCheckpoint, d.Origin(), err)

@@ -2,7 +2,6 @@ package enclave
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,16 +27,16 @@ type Options struct {
 
 // Domain is an open domain. Its methods may be called concurrently.
 type Domain struct {
-	dir    string
-	config *Config
-	clock  func() time.Time
-	ring   keyring.Keyring
-	store  *state.Store
-	world  *world.Follower
-	signer ed25519.PrivateKey // of checkpoints; the store signs with it
-	ca     []byte             // PEM
-	vkey   string
-	server serverCertificate
+	dir     string
+	config  *Config
+	clock   func() time.Time
+	ring    keyring.Keyring
+	store   *state.Store
+	world   *world.Follower
+	logKeys *logKeys // of checkpoints; the store signs with them
+	ca      []byte   // PEM
+	vkey    string   // of the log's first key
+	server  serverCertificate
 }
 
 // ErrMoved says that another process changed the domain at the same time:
@@ -69,14 +68,14 @@ func Open(ctx context.Context, dir string, unlock keyring.Unlock, o Options) (_ 
 			err = errors.Join(err, d.Close())
 		}
 	}()
-	if d.signer, err = seedKey(ctx, ring, secretLedger); err != nil {
-		return nil, err
-	}
-	d.vkey = ledger.VKey(config.Origin, d.signer.Public().(ed25519.PublicKey))
+	d.logKeys = newLogKeys(config.Origin, ring)
 	if d.ca, err = ring.Root(ctx); err != nil {
 		return nil, err
 	}
-	if d.store, err = openStore(ctx, dir, ring, d.signer, config, o, state.Open); err != nil {
+	if d.store, err = openStore(ctx, dir, ring, d.logKeys, config, o, state.Open); err != nil {
+		return nil, err
+	}
+	if d.vkey, err = d.firstVKey(ctx); err != nil {
 		return nil, err
 	}
 	d.world = world.NewFollower(d.store)
@@ -84,13 +83,9 @@ func Open(ctx context.Context, dir string, unlock keyring.Unlock, o Options) (_ 
 }
 
 // openStore opens or creates the domain's database.
-func openStore(ctx context.Context, dir string, ring keyring.Keyring, key ed25519.PrivateKey, c *Config, o Options,
+func openStore(ctx context.Context, dir string, ring keyring.Keyring, keys *logKeys, c *Config, o Options,
 	open func(context.Context, state.Config) (*state.Store, error)) (*state.Store, error) {
-	signer, err := ledger.NewLogSigner(c.Origin, key)
-	if err != nil {
-		return nil, err
-	}
-	store, err := open(ctx, state.Config{DSN: databaseIn(dir, c.Database), Origin: c.Origin, Signers: state.OneSigner(signer), Marks: ring, Clock: o.Clock, TestAt: o.TestAt})
+	store, err := open(ctx, state.Config{DSN: databaseIn(dir, c.Database), Origin: c.Origin, Signers: keys.signer, Marks: ring, Clock: o.Clock, TestAt: o.TestAt})
 	if err != nil {
 		return nil, fmt.Errorf("opening the domain's database: %w", err)
 	}
@@ -103,7 +98,9 @@ func (d *Domain) Close() error {
 	if d.store != nil {
 		err = d.store.Close()
 	}
-	clear(d.signer)
+	if d.logKeys != nil {
+		d.logKeys.clear()
+	}
 	return errors.Join(err, d.ring.Close())
 }
 
@@ -160,9 +157,6 @@ func (d *Domain) Config() *Config { return d.config }
 
 // Origin is the log's name.
 func (d *Domain) Origin() string { return d.config.Origin }
-
-// VKey is the log's verifier key, as signed notes have it.
-func (d *Domain) VKey() string { return d.vkey }
 
 // CA is the certificate of the domain's authority, PEM.
 func (d *Domain) CA() []byte { return d.ca }

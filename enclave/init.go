@@ -226,6 +226,8 @@ func (o *InitOptions) issueOwn(ctx context.Context, dir string, kr keyring.Keyri
 // genesis makes the database with entry 0, which pins the keys that everything
 // later is checked against.
 func (o *InitOptions) genesis(ctx context.Context, dir string, kr keyring.Keyring, c *Config, root []byte) (err error) {
+	keys := newLogKeys(c.Origin, kr)
+	defer keys.clear()
 	log, err := seedKey(ctx, kr, secretLedger)
 	if err != nil {
 		return err
@@ -240,7 +242,7 @@ func (o *InitOptions) genesis(ctx context.Context, dir string, kr keyring.Keyrin
 	if err != nil {
 		return err
 	}
-	store, err := openStore(ctx, dir, kr, log, c, Options{Clock: o.Clock}, state.Create)
+	store, err := openStore(ctx, dir, kr, keys, c, Options{Clock: o.Clock}, state.Create)
 	if err != nil {
 		return err
 	}

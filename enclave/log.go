@@ -81,6 +81,7 @@ type Log struct {
 	store       *state.Store
 	owned       bool // by the Log: Close closes it
 	checkpoints [][]byte
+	handOvers   [][]byte
 	size        int64 // of the newest
 }
 
@@ -108,6 +109,16 @@ func newLog(ctx context.Context, store *state.Store) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading checkpoints: %w", err)
 	}
+	err = store.Entries(ctx, 0, state.Filter{Kinds: []ledger.Kind{ledger.KindKey}}, func(_ int64, _ [ledger.SaltSize]byte, entry []byte) error {
+		// What does not decode is the reader's to find.
+		if e, err := ledger.Decode(entry); err == nil && e.Key != nil && len(e.Key.HandOver) > 0 {
+			l.handOvers = append(l.handOvers, e.Key.HandOver)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the hand-overs of the log's key: %w", err)
+	}
 	return l, nil
 }
 
@@ -130,6 +141,9 @@ func (l *Log) Entries(yield func(seq int64, salt [ledger.SaltSize]byte, entry []
 
 // Checkpoints are signed checkpoints, the oldest first and the newest always.
 func (l *Log) Checkpoints() [][]byte { return l.checkpoints }
+
+// HandOvers are the hand-overs of the log's key, in order.
+func (l *Log) HandOvers() [][]byte { return l.handOvers }
 
 // settleSlack is how much later than its admission a call may be logged.
 const settleSlack = 25 * time.Hour

@@ -92,8 +92,12 @@ func (e *env) identitySignCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			vkey, err := d.CurrentVKey(cmd.Context())
+			if err != nil {
+				return err
+			}
 			enrolment, err := json.MarshalIndent(sdk.Enrolment{
-				V: 1, Origin: d.Origin(), Log: d.VKey(), CA: string(d.CA()), Certificate: string(signed), Gateway: reachable(d.Config()),
+				V: 1, Origin: d.Origin(), Log: vkey, CA: string(d.CA()), Certificate: string(signed), Gateway: reachable(d.Config()),
 			}, "", "  ")
 			if err != nil {
 				return text.E("identity.sign.write", out, err)
