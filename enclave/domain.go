@@ -129,8 +129,8 @@ func (d *Domain) tidy() error {
 // does and a file that nobody holds is known to be left over.
 const lockFile = "lock"
 
-// ErrBusy says that another process is importing or publishing.
-var ErrBusy = errors.New("enclave: another process is importing or publishing: try again when it has finished")
+// ErrBusy says that another process is writing the domain's files.
+var ErrBusy = errors.New("enclave: another process is importing, publishing, rotating or shredding: try again when it has finished")
 
 func (d *Domain) tryLock() (release func() error, err error) {
 	lock := flock.New(filepath.Join(d.dir, lockFile), flock.SetPermissions(0o600))

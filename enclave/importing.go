@@ -50,6 +50,11 @@ func (d *Domain) Import(ctx context.Context, resource, path string, progress Pro
 	if !ok {
 		return nil, fmt.Errorf("%w: resource %s", ErrUnknown, resource)
 	}
+	for _, c := range held.Doc.Columns {
+		if seq, gone := w.Shredded(resource, c.Name); gone {
+			return nil, fmt.Errorf("%w: column %s of %s, entry %d: take it out of the resource's manifest", ErrShredded, c.Name, resource, seq)
+		}
+	}
 	_, _, version, _ := w.Import(resource)
 	version++
 	file := sealedPath(d.dir, resource, version)

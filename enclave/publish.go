@@ -12,6 +12,7 @@ import (
 	"github.com/yingbi/yingbi/enclave/internal/world"
 	"github.com/yingbi/yingbi/enclave/release"
 	"github.com/yingbi/yingbi/enclave/sealed"
+	"github.com/yingbi/yingbi/enclave/state"
 	"github.com/yingbi/yingbi/policy/admission"
 	"github.com/yingbi/yingbi/policy/ledger"
 )
@@ -21,6 +22,8 @@ type PublishOptions struct {
 	DryRun   bool // read the data, say what would be, make nothing; the reading is logged
 	NewEpoch bool // a new key and a new tracking window; the old epoch stays served for its grace
 	Progress Progress
+
+	again bool // publish what is served, not what is newest
 }
 
 // Published is what Publish made, or would make.
@@ -52,11 +55,11 @@ func (d *Domain) Publish(ctx context.Context, product string, o PublishOptions) 
 	if err != nil {
 		return nil, err
 	}
-	p, err := d.prepare(s, product, o.NewEpoch)
+	p, err := d.prepare(ctx, s, product, o)
 	if err != nil {
 		return nil, fmt.Errorf("publishing %s: %w", product, err)
 	}
-	table, err := d.openSealed(ctx, p)
+	table, _, err := d.openImport(ctx, p.imported)
 	if err != nil {
 		return nil, fmt.Errorf("publishing %s: %w", product, err)
 	}
@@ -79,63 +82,111 @@ type publication struct {
 	product  string
 	digest   string // of the product's document
 	review   int64
-	resource string
-	version  int   // of the import
-	imported int64 // its entry
+	imported int64 // the import's entry
+	served   int64 // publish what this entry publishes again; 0: the newest document and data
 	spec     release.Spec
 }
 
 // prepare finds what a publication is made of, in the world as it is.
-func (d *Domain) prepare(s *world.Snapshot, product string, newEpoch bool) (*publication, error) {
-	w := s.World
-	revision, ok := w.Newest(product)
+func (d *Domain) prepare(ctx context.Context, s *world.Snapshot, product string, o PublishOptions) (*publication, error) {
+	find := d.newest
+	if o.again {
+		find = d.served
+	}
+	p, err := find(ctx, s, product)
+	if err != nil {
+		return nil, err
+	}
+	doc := p.spec.Product
+	if column, seq, gone := s.World.ShreddedOf(doc); gone {
+		return nil, fmt.Errorf("%w: column %s of %s, entry %d: take it out of the product", ErrShredded, column, doc.Resource, seq)
+	}
+	resource, ok := s.World.Catalogue().Resource(doc.Resource)
 	if !ok {
-		return nil, fmt.Errorf("%w: product %s", ErrUnknown, product)
+		return nil, fmt.Errorf("%w: resource %s", ErrUnknown, doc.Resource)
 	}
-	if revision.Review == 0 {
-		return nil, ErrNotReviewed
-	}
-	resource, ok := w.Catalogue().Resource(revision.Doc.Resource)
-	if !ok {
-		return nil, fmt.Errorf("%w: resource %s", ErrUnknown, revision.Doc.Resource)
-	}
-	seq, _, version, ok := w.Import(revision.Doc.Resource)
-	if !ok {
-		return nil, ErrNoData
-	}
-	p := &publication{
-		product: product, digest: revision.Digest, review: revision.Review,
-		resource: revision.Doc.Resource, version: version, imported: seq,
-		spec: release.Spec{Product: revision.Doc, Document: revision.Digest, Resource: resource.Doc, Epoch: 1, Version: 1},
-	}
+	p.spec.Resource, p.spec.Epoch, p.spec.Version = resource.Doc, 1, 1
 	if last, ok := s.Version(product, 0, 0); ok {
-		p.spec.Epoch, p.spec.Version = last.Epoch+1, 1
-		if !newEpoch {
+		p.spec.Epoch = last.Epoch + 1
+		// An epoch that was shredded has no further version.
+		if !o.NewEpoch && s.World.Open(product) {
 			p.spec.Epoch, p.spec.Version, p.spec.Previous = last.Epoch, last.Version+1, last.Descriptor
 		}
 	}
 	return p, nil
 }
 
-// openSealed opens the import, which has to be the file that was logged.
-func (d *Domain) openSealed(ctx context.Context, p *publication) (*sealed.Table, error) {
-	raw, _, err := d.store.Record(ctx, p.imported)
+// newest is the newest document, reviewed, and the newest data.
+func (d *Domain) newest(_ context.Context, s *world.Snapshot, product string) (*publication, error) {
+	revision, ok := s.World.Newest(product)
+	if !ok {
+		return nil, fmt.Errorf("%w: product %s", ErrUnknown, product)
+	}
+	if revision.Review == 0 {
+		return nil, ErrNotReviewed
+	}
+	seq, _, _, ok := s.World.Import(revision.Doc.Resource)
+	if !ok {
+		return nil, ErrNoData
+	}
+	return &publication{product: product, digest: revision.Digest, review: revision.Review, imported: seq,
+		spec: release.Spec{Product: revision.Doc, Document: revision.Digest}}, nil
+}
+
+// served is the document that is served, and the data that it was published
+// from, in the version that it was last sealed anew in.
+func (d *Domain) served(ctx context.Context, s *world.Snapshot, product string) (*publication, error) {
+	live, ok := s.World.Live(product)
+	if !ok {
+		return nil, fmt.Errorf("%w: product %s was never published: publish it first", ErrUnknown, product)
+	}
+	e, err := d.entry(ctx, live.Seq)
 	if err != nil {
 		return nil, err
 	}
-	e, err := ledger.Decode(raw)
+	doc, _, _ := s.World.Product(product)
+	v, _ := s.Version(product, live.Epoch, live.Version)
+	p := &publication{product: product, digest: v.Descriptor.Document, review: e.Publish.Review, imported: e.Publish.Import, served: live.Seq,
+		spec: release.Spec{Product: doc, Document: v.Descriptor.Document}}
+	for e, err := range d.Entries(ctx, state.Filter{Kinds: []ledger.Kind{ledger.KindImport}}) {
+		if err != nil {
+			return nil, err
+		}
+		if e.Import.Reseals == p.imported && e.Import.Resource == doc.Resource {
+			p.imported = e.Seq
+		}
+	}
+	return p, nil
+}
+
+// entry reads an entry.
+func (d *Domain) entry(ctx context.Context, seq int64) (*ledger.Entry, error) {
+	raw, _, err := d.store.Record(ctx, seq)
 	if err != nil {
 		return nil, err
 	}
-	path := sealedPath(d.dir, p.resource, p.version)
+	return ledger.Decode(raw)
+}
+
+// openImport opens an import, which has to be the file that was logged.
+func (d *Domain) openImport(ctx context.Context, seq int64) (*sealed.Table, *ledger.Import, error) {
+	e, err := d.entry(ctx, seq)
+	if err != nil {
+		return nil, nil, err
+	}
+	if e.Import == nil {
+		return nil, nil, fmt.Errorf("entry %d is no import", seq)
+	}
+	path := sealedPath(d.dir, e.Import.Resource, e.Import.Version)
 	sum, err := sealed.Digest(ctx, path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if e.Import == nil || e.Import.Digest != sum {
-		return nil, fmt.Errorf("%s is not the file that was imported (entry %d): restore it, or import again", path, p.imported)
+	if e.Import.Digest != sum {
+		return nil, nil, fmt.Errorf("%s is not the file that was imported (entry %d): restore it, or import again", path, seq)
 	}
-	return sealed.Open(ctx, d.ring, path, p.resource, p.version)
+	table, err := sealed.Open(ctx, d.ring, path, e.Import.Resource, e.Import.Version)
+	return table, e.Import, err
 }
 
 func (d *Domain) publish(ctx context.Context, p *publication, table *sealed.Table, o PublishOptions) (*Published, error) {
@@ -161,7 +212,11 @@ func (d *Domain) publish(ctx context.Context, p *publication, table *sealed.Tabl
 // still be the one that the table is made in, as far as the table goes. Without
 // a descriptor they are good for a rehearsal: what is not known yet is made up.
 func (p *publication) entries(w *admission.World, descriptor *lookup.Descriptor) ([]ledger.Entry, error) {
-	if now, ok := w.Newest(p.product); !ok || now.Digest != p.digest || now.Review != p.review {
+	if p.served != 0 {
+		if live, ok := w.Live(p.product); !ok || live.Seq != p.served {
+			return nil, errors.New("the product was published meanwhile: nothing was changed")
+		}
+	} else if now, ok := w.Newest(p.product); !ok || now.Digest != p.digest || now.Review != p.review {
 		return nil, errors.New("the product's document was changed meanwhile: review and publish it again")
 	}
 	publish := &ledger.Publish{

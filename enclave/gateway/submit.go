@@ -293,6 +293,9 @@ func (g *Gateway) repeat(ctx context.Context, s *world.Snapshot, j *job, prior *
 	if !errors.Is(err, state.ErrNotFound) {
 		return nil, stateError("looking for the answer", err)
 	}
+	if s, err = g.snapshot(ctx); err != nil { // whether the key is kept must not be out of date
+		return nil, err
+	}
 	v, ok := s.Version(prior.Product, prior.Epoch, 0)
 	if !ok {
 		return nil, internal("answering again", errors.New("the job's epoch was never published"))
