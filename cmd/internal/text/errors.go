@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // Err is the text of an error in the language.
@@ -42,10 +43,15 @@ func chinese(err error) string {
 	if s, ok := structured(err); ok {
 		return s
 	}
-	s := err.Error()
+	s := strings.Map(func(r rune) rune {
+		if r >= firstHole && r < firstHole+maxCauses {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, err.Error())
 	var causes []string
-	for _, cause := range unwrap(err) {
-		// A format names what it wraps in its order, mostly at its end.
+	for _, cause := range slices.Backward(unwrap(err)) {
+		// What is wrapped stands at the end, several in their order.
 		if text := cause.Error(); text != "" && len(causes) < maxCauses {
 			if at := strings.LastIndex(s, text); at >= 0 {
 				s = s[:at] + string(rune(firstHole+len(causes))) + s[at+len(text):]
@@ -82,29 +88,18 @@ const (
 )
 
 func fillHoles(s string, causes []string) string {
-	if len(causes) == 0 {
-		return s
-	}
-	return strings.Map(func(r rune) rune {
-		if r >= firstHole+rune(len(causes)) && r < firstHole+maxCauses {
-			return -1 // never ours: it was in the text
-		}
-		return r
-	}, strings.NewReplacer(holePairs(causes)...).Replace(s))
-}
-
-func holePairs(causes []string) []string {
 	var pairs []string
 	for i, c := range causes {
 		pairs = append(pairs, string(rune(firstHole+i)), c)
 	}
-	return pairs
+	return strings.NewReplacer(pairs...).Replace(s)
 }
 
 // phrase is an English format and its Chinese.
 type phrase struct {
 	verbs   []string // of the English, in order
 	literal int      // bytes of text between the verbs
+	words   bool     // there are letters among them
 	longest string   // piece of it
 	pattern func() *regexp.Regexp
 	zh      string
@@ -120,6 +115,7 @@ func newPhrase(en, zh string) *phrase {
 	piece := func(s string) {
 		s = strings.ReplaceAll(s, "%%", "%")
 		p.literal += len(s)
+		p.words = p.words || strings.ContainsFunc(s, unicode.IsLetter)
 		if len(s) > len(p.longest) {
 			p.longest = s
 		}
@@ -186,7 +182,8 @@ var errorPhrases = sync.OnceValue(func() *phrases {
 const (
 	maxDepth = 8    // of texts within texts
 	maxText  = 8192 // bytes that are matched; longer ones are data
-	// least is the literal text that makes a format recognisable inside another.
+	// least is the literal text that makes a format recognisable, where there is
+	// nothing wrapped to tell it by.
 	least = 5
 )
 
@@ -196,12 +193,13 @@ func recognise(s string, causes []string, depth int) (string, bool) {
 		return "", false
 	}
 	all := errorPhrases()
-	if zh, ok := all.fixed[s]; ok {
+	// Within another text, a single word may be somebody's data.
+	if zh, ok := all.fixed[s]; ok && (depth == 0 || strings.Contains(s, " ")) {
 		return zh, true
 	}
 	for _, p := range all.formats {
-		if depth > 0 && p.literal < least {
-			break
+		if p.literal < least && (depth > 0 || p.words && !slices.Contains(p.verbs, "w")) {
+			continue
 		}
 		if !strings.Contains(s, p.longest) {
 			continue
