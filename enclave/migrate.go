@@ -265,43 +265,41 @@ func authorityOf(ctx context.Context, path string, unlock keyring.Unlock, want [
 	return k.Authority(ctx)
 }
 
-// copySecrets makes in the new keyring what the old one has.
+// copySecrets makes in the new keyring what the old one has and it has not, and
+// compares all of it.
 func (m *migration) copySecrets(ctx context.Context) error {
 	names, err := m.from.SecretNames(ctx)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		secret, err := m.from.Secret(ctx, name)
-		if err != nil {
-			return err
-		}
-		err = m.to.CreateSecret(ctx, name, secret)
-		clear(secret)
-		if err != nil && !errors.Is(err, keyring.ErrExists) {
+		if err := m.copySecret(ctx, name); err != nil {
 			return err
 		}
 	}
 	m.done.Secrets = len(names)
-	return m.compareSecrets(ctx, names)
+	return nil
 }
 
-func (m *migration) compareSecrets(ctx context.Context, names []string) error {
-	for _, name := range names {
-		old, err := m.from.Secret(ctx, name)
-		if err != nil {
+func (m *migration) copySecret(ctx context.Context, name string) error {
+	secret, err := m.from.Secret(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer clear(secret)
+	moved, err := m.to.Secret(ctx, name)
+	if errors.Is(err, keyring.ErrNotFound) {
+		if err = m.to.CreateSecret(ctx, name, secret); err != nil {
 			return err
 		}
-		moved, err := m.to.Secret(ctx, name)
-		same := hmac.Equal(old, moved)
-		clear(old)
-		clear(moved)
-		if err != nil {
-			return err
-		}
-		if !same {
-			return fmt.Errorf("%w: the new keyring has another secret %s: it is another domain's: give a place of its own", keyring.ErrExists, name)
-		}
+		moved, err = m.to.Secret(ctx, name)
+	}
+	if err != nil {
+		return err
+	}
+	defer clear(moved)
+	if !hmac.Equal(secret, moved) {
+		return fmt.Errorf("%w: the new keyring has another secret %s: it is another domain's: give a place of its own", keyring.ErrExists, name)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package enclave
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/goccy/go-yaml"
 
 	"github.com/yingbi/yingbi/enclave/keyring"
 	"github.com/yingbi/yingbi/enclave/state"
@@ -41,6 +44,28 @@ func (k *Keyring) validate(fail func(option string, got any, expected string) er
 		return nil
 	}
 	return fail("keyring.kind", fmt.Sprintf("%.20q", k.Kind), "embedded or vault")
+}
+
+// ReadVaultConfig reads the vault section of a configuration from a file of its
+// own. The files that it names are relative to it.
+func ReadVaultConfig(path string) (keyring.VaultConfig, error) {
+	var c keyring.VaultConfig
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return c, err
+	}
+	if len(b) > maxConfig {
+		return c, fmt.Errorf("%s has %d bytes, at most %d are read", path, len(b), maxConfig)
+	}
+	if err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(&c); err != nil {
+		return c, fmt.Errorf("reading %s: %w", path, err)
+	}
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return c, err
+	}
+	c = c.WithDefaults().In(dir)
+	return c, c.Validate()
 }
 
 // NeedsUnlock says whether the keyring of the domain in dir is opened by a

@@ -21,7 +21,7 @@ import (
 func (e *env) keyringCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "keyring", Short: e.T("keyring.short"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(e.keyringStatusCommand(), e.keyringPassphraseCommand(), e.keyringRecoverCommand())
+	cmd.AddCommand(e.keyringStatusCommand(), e.keyringPassphraseCommand(), e.keyringRecoverCommand(), e.keyringMigrateCommand())
 	return cmd
 }
 
@@ -66,6 +66,13 @@ func (e *env) printKeyringStatus(s *enclave.KeyringStatus) {
 		rows = append(rows, table.Row{e.T("keyring.certificate", c.Name), e.T("keyring.days-left", c.DaysLeft, c.NotAfter.UTC().Format("2006-01-02"))})
 	}
 	rows = append(rows, table.Row{e.T("keyring.mark"), s.Mark})
+	if v := s.Vault; v != nil {
+		login := e.T("keyring.vault.login-endless")
+		if !v.TokenEnds.IsZero() {
+			login = e.T("keyring.vault.login", v.TokenEnds.UTC().Format("2006-01-02 15:04:05Z"))
+		}
+		rows = append(rows, table.Row{e.T("keyring.vault.server"), e.T("keyring.vault.version", v.Version, v.Skew)}, table.Row{e.T("keyring.vault.token"), login})
+	}
 	if s.Kind == enclave.KeyringEmbedded {
 		shares := e.T("keyring.shares.none")
 		if s.Threshold > 0 {

@@ -36,6 +36,7 @@ func (e *env) initCommand() *cobra.Command {
 	var o enclave.InitOptions
 	var authoriser, authority string
 	var shares shareFlags
+	var kept vaultFlags
 	cmd := &cobra.Command{
 		Use: "init DIR --operator CODE --name NAME --authoriser KEY --authority KEY", Short: e.T("init.short"), Long: e.T("init.long"), Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -59,10 +60,15 @@ func (e *env) initCommand() *cobra.Command {
 			if o.Recovery, err = shares.recovery(args[0]); err != nil {
 				return err
 			}
-			if o.Unlock, err = f.unlock(e, true); err != nil {
+			if o.Keyring, err = kept.keyring(); err != nil {
 				return err
 			}
-			defer o.Unlock.Clear()
+			if o.Keyring.Kind == enclave.KeyringEmbedded {
+				if o.Unlock, err = f.unlock(e, true); err != nil {
+					return err
+				}
+				defer o.Unlock.Clear()
+			}
 			o.Clock, o.Language = e.clock, e.Lang.String()
 			d, err := enclave.Init(cmd.Context(), args[0], o)
 			if errors.Is(err, enclave.ErrExists) {
@@ -83,6 +89,7 @@ func (e *env) initCommand() *cobra.Command {
 	}
 	f.bindUnlock(cmd, e)
 	shares.bind(cmd, e)
+	kept.bind(cmd, e, "keyring", enclave.KeyringEmbedded, e.T("flag.keyring"))
 	cmd.Flags().StringVar(&o.Operator, "operator", "", e.T("flag.operator"))
 	cmd.Flags().StringVar(&o.Name, "name", "", e.T("flag.operator-name"))
 	cmd.Flags().StringVar(&o.Origin, "origin", "", e.T("flag.origin"))

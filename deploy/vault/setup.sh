@@ -24,6 +24,6 @@ role() {
 role "$name-client" allowed_uri_sans='yingbi://*' client_flag=true server_flag=false allow_ip_sans=false
 role "$name-server" allowed_uri_sans='yingbi://server/*' client_flag=false server_flag=true allow_ip_sans=true
 
-for role in init operator serve auditor; do
+for role in init operator serve auditor migrate; do
   sed "s/yingbi/$name/g" "$role.hcl" | vault policy write "$name-$role" -
 done
