@@ -107,17 +107,26 @@ func InitOptions(clock func() time.Time, authoriser, authority ed25519.PublicKey
 // New makes an empty domain with an enrolled reviewer.
 func New(t testing.TB) *Domain {
 	t.Helper()
-	return newAt(t, time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC))
+	return newAt(t, time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC), enclave.Keyring{})
 }
 
-func newAt(t testing.TB, now time.Time) *Domain {
+// NewIn is New with its keys in a keyring of another kind, at the machine's own
+// time.
+func NewIn(t testing.TB, k enclave.Keyring) *Domain {
+	t.Helper()
+	return newAt(t, time.Now(), k)
+}
+
+func newAt(t testing.TB, now time.Time, k enclave.Keyring) *Domain {
 	t.Helper()
 	d := &Domain{
 		T: t, Dir: filepath.Join(t.TempDir(), "domain"), Clock: &Clock{now: now},
 		Unlock: keyring.Passphrase([]byte("correct horse")), Authoriser: NewKey(t), Authority: NewKey(t), Reviewer: NewKey(t),
 	}
+	o := InitOptions(d.Clock.Now, public(d.Authoriser), public(d.Authority))
+	o.Keyring = k
 	var err error
-	d.Domain, err = enclave.Init(t.Context(), d.Dir, InitOptions(d.Clock.Now, public(d.Authoriser), public(d.Authority)))
+	d.Domain, err = enclave.Init(t.Context(), d.Dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,17 +290,20 @@ func Sector(i int) string { return []string{"retail", "transport", "health"}[i%3
 // published.
 func Standard(t testing.TB) (*Domain, *Enterprise) {
 	t.Helper()
-	return New(t).standard()
+	return standard(New(t))
 }
 
 // StandardNow is Standard at the machine's own time: for a test in which a
 // server with a clock of its own has a part.
 func StandardNow(t testing.TB) (*Domain, *Enterprise) {
 	t.Helper()
-	return newAt(t, time.Now()).standard()
+	return standard(NewIn(t, enclave.Keyring{}))
 }
 
-func (d *Domain) standard() (*Domain, *Enterprise) {
+func standard(d *Domain) (*Domain, *Enterprise) { return d, d.Standard() }
+
+// Standard does in a new domain what the function Standard does.
+func (d *Domain) Standard() *Enterprise {
 	d.T.Helper()
 	d.MustApply(Manifests)
 	e := d.Enterprise(Northern)
@@ -300,5 +312,5 @@ func (d *Domain) standard() (*Domain, *Enterprise) {
 	for _, p := range []string{"sector", "holder"} {
 		d.MustReview(p)
 	}
-	return d, e
+	return e
 }

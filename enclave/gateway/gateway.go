@@ -164,13 +164,19 @@ func registered(s *world.Snapshot, who vocabulary.Identity) error {
 	return nil
 }
 
-// stateError says what a failure of the database is to a caller: try again
-// where another try can do better, else an error inside.
+// keyringRetry is the hint given while the keyring's server cannot be used: it
+// takes a person, or a restart, to bring it back.
+const keyringRetry = 5 * time.Second
+
+// stateError says what a failure of the database or of the keyring is to a
+// caller: try again where another try can do better, else an error inside.
 func stateError(doing string, err error) error {
 	var own *Error
 	switch {
 	case errors.As(err, &own), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
+	case errors.Is(err, keyring.ErrSealed), errors.Is(err, keyring.ErrUnavailable), errors.Is(err, keyring.ErrDenied), errors.Is(err, keyring.ErrRateLimited):
+		return unavailable("keyring", keyringRetry, fmt.Errorf("%s: %w", doing, err))
 	case errors.Is(err, state.ErrUnconfirmed), errors.Is(err, state.ErrBusy):
 		return unavailable("state", retryAfter, fmt.Errorf("%s: %w", doing, err))
 	case errors.Is(err, state.ErrBelowMark), errors.Is(err, state.ErrForked), errors.Is(err, state.ErrClosed):

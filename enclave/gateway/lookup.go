@@ -151,8 +151,5 @@ func (g *Gateway) answer(ctx context.Context, enterprise string, table *release.
 
 // tableError: a table that cannot be opened is the operator's to repair.
 func tableError(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return internal("opening the table", err)
+	return stateError("opening the table", err)
 }

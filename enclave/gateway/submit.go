@@ -251,7 +251,7 @@ func (g *Gateway) run(ctx context.Context, v world.Version, j *job) (*result, er
 		return nil, errMoved // by a shred that this world does not know of yet
 	}
 	if err != nil {
-		return nil, internal("running the job", err)
+		return nil, stateError("running the job", err)
 	}
 	defer done()
 	return g.evaluate(ctx, e, j)
