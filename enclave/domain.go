@@ -53,6 +53,9 @@ func Open(ctx context.Context, dir string, unlock keyring.Unlock, o Options) (_ 
 		if _, err := os.Lstat(filepath.Join(dir, markerFile)); err == nil {
 			return nil, fmt.Errorf("%w: %s: run init again", ErrIncomplete, dir)
 		}
+		if _, err := os.Lstat(filepath.Join(dir, restoreMarker)); err == nil {
+			return nil, fmt.Errorf("%w: %s: restore it again", ErrIncomplete, dir)
+		}
 		return nil, fmt.Errorf("%w: %s has no %s", ErrNoDomain, dir, ConfigFile)
 	}
 	if err != nil {
@@ -116,6 +119,9 @@ func (d *Domain) tidy() error {
 	// An Init that died after its last act but one.
 	if err := os.Remove(filepath.Join(d.dir, markerFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(err, release())
+	}
+	if err := errors.Join(os.RemoveAll(filepath.Join(d.dir, stageDir)), os.RemoveAll(filepath.Join(d.dir, restoreMarker))); err != nil {
+		return errors.Join(fmt.Errorf("removing what an interrupted restore left: %w", err), release())
 	}
 	for _, name := range []string{".", certsDir, sealedDir, tablesDir} {
 		if err := removeTemps(filepath.Join(d.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {

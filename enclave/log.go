@@ -52,6 +52,10 @@ func (d *Domain) ExportLog(ctx context.Context, w io.Writer) (entries int64, err
 	if err := d.access(ctx, "export", "log", size); err != nil {
 		return 0, err
 	}
+	return d.export(ctx, w)
+}
+
+func (d *Domain) export(ctx context.Context, w io.Writer) (entries int64, err error) {
 	out, err := ledger.NewExportWriter(w, d.config.Origin)
 	if err != nil {
 		return 0, err

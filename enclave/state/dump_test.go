@@ -73,7 +73,7 @@ func TestDumpLoadsIntoEitherEngine(t *testing.T) {
 		for name, to := range engines {
 			t.Run("into "+name, func(t *testing.T) {
 				dsn := to(t)
-				if _, err := Load(t.Context(), dsn, bytes.NewReader(text), func(*Dumped) error { return nil }); err != nil {
+				if _, err := Load(t.Context(), dsn, bytes.NewReader(text), LoadOptions{}); err != nil {
 					t.Fatal(err)
 				}
 				c := b.c
@@ -90,7 +90,7 @@ func TestDumpLoadsIntoEitherEngine(t *testing.T) {
 				if answer, err := loaded.Answer(t.Context(), jobID(1)); err != nil || string(answer) != "answer" {
 					t.Errorf("the kept answer is %q, %v", answer, err)
 				}
-				if _, err := Load(t.Context(), dsn, bytes.NewReader(text), func(*Dumped) error { return nil }); !errors.Is(err, ErrExists) {
+				if _, err := Load(t.Context(), dsn, bytes.NewReader(text), LoadOptions{}); !errors.Is(err, ErrExists) {
 					t.Errorf("loading over a log: %v, want ErrExists", err)
 				}
 			})
@@ -139,16 +139,29 @@ func TestLoadIsAllOrNothing(t *testing.T) {
 		text, _ := dump(t, busyStore(t, b))
 		to, fault := dsn(t), errors.New("fault")
 		for cut := 0; cut < len(text); cut += 1 + len(text)/40 {
-			_, err := Load(t.Context(), to, io.MultiReader(bytes.NewReader(text[:cut]), failing{fault}), func(*Dumped) error { return nil })
+			_, err := Load(t.Context(), to, io.MultiReader(bytes.NewReader(text[:cut]), failing{fault}), LoadOptions{})
 			if !errors.Is(err, fault) {
 				t.Fatalf("cut at %d: %v, want the fault", cut, err)
 			}
 		}
-		if _, err := Load(t.Context(), to, bytes.NewReader(text), func(*Dumped) error { return fault }); !errors.Is(err, fault) {
+		if _, err := Load(t.Context(), to, bytes.NewReader(text), LoadOptions{Check: func(*Dumped) error { return fault }}); !errors.Is(err, fault) {
 			t.Fatalf("refused before the commit: %v", err)
 		}
-		if _, err := Load(t.Context(), to, bytes.NewReader(text), func(*Dumped) error { return nil }); err != nil {
+		if _, err := Load(t.Context(), to, bytes.NewReader(text), LoadOptions{}); err != nil {
 			t.Fatal(err)
+		}
+		// What a load left whose caller died is replaced, where that is asked for.
+		if _, err := Load(t.Context(), to, bytes.NewReader(text), LoadOptions{Replace: "another.example/log"}); !errors.Is(err, ErrExists) {
+			t.Fatalf("replacing another log: %v, want ErrExists", err)
+		}
+		if _, err := Load(t.Context(), to, bytes.NewReader(text), LoadOptions{Replace: testOrigin}); err != nil {
+			t.Fatal(err)
+		}
+		short := newBed(t, sqliteDSN(t)).store()
+		mustSettle(t, short, jobID(1), 1)
+		text, _ = dump(t, short)
+		if _, err := Load(t.Context(), to, bytes.NewReader(text), LoadOptions{Replace: testOrigin}); !errors.Is(err, ErrExists) {
+			t.Fatalf("replacing a longer log: %v, want ErrExists", err)
 		}
 	})
 }
@@ -190,7 +203,10 @@ func TestAlteredDump(t *testing.T) {
 }
 
 func FuzzDump(f *testing.F) {
-	text, _ := dump(f, busyStore(f, newBed(f, sqliteDSN(f))))
+	s := newBed(f, sqliteDSN(f)).store()
+	mustSettle(f, s, jobID(1), 1)
+	mustSettle(f, s, jobID(2), 1)
+	text, _ := dump(f, s)
 	f.Add(text)
 	f.Add(text[:len(text)/2])
 	f.Add([]byte(dumpMagic + "\x01\x00\x00"))
@@ -305,7 +321,7 @@ func TestDumpOfAnEarlierLayout(t *testing.T) {
 			}
 			c := b.c
 			c.DSN = dsn(t)
-			if found, err := Load(t.Context(), c.DSN, &text, func(*Dumped) error { return nil }); err != nil || found.Layout != at {
+			if found, err := Load(t.Context(), c.DSN, &text, LoadOptions{}); err != nil || found.Layout != at {
 				t.Fatalf("layout %d: %+v, %v", at, found, err)
 			}
 			if _, err := Open(t.Context(), Config{DSN: c.DSN}); !errors.Is(err, ErrLayout) {

@@ -37,10 +37,19 @@ func CheckDump(r io.Reader) (*Dumped, error) {
 	return readDump(r, func(*dumpTable, []any) error { return nil }, nil)
 }
 
+// LoadOptions say how a dump is loaded.
+type LoadOptions struct {
+	// Check, if not nil, is asked before the commit, with what was found.
+	Check func(*Dumped) error
+	// Replace is the origin of a log that may be there already, no longer than
+	// the dump's: what a load left whose caller died after it. Empty: none.
+	Replace string
+}
+
 // Load makes a database of a dump, all of it or nothing, under the layout that
 // it was dumped of; Open brings it up to date. The database holds no log yet
-// (ErrExists). before is asked before the commit, with what was found.
-func Load(ctx context.Context, dsn string, r io.Reader, before func(*Dumped) error) (_ *Dumped, err error) {
+// (ErrExists).
+func Load(ctx context.Context, dsn string, r io.Reader, o LoadOptions) (_ *Dumped, err error) {
 	d, err := dialectOf(dsn, false)
 	if err != nil {
 		return nil, err
@@ -48,7 +57,7 @@ func Load(ctx context.Context, dsn string, r io.Reader, before func(*Dumped) err
 	if err := d.create(); err != nil {
 		return nil, fmt.Errorf("making the database: %w", err)
 	}
-	l := &loader{ctx: ctx, d: d}
+	l := &loader{ctx: ctx, d: d, replace: o.Replace}
 	defer func() { err = errors.Join(err, l.close()) }()
 	found, err := readDump(r, l.row, l.begin)
 	if err != nil {
@@ -57,8 +66,13 @@ func Load(ctx context.Context, dsn string, r io.Reader, before func(*Dumped) err
 	if err := l.flush(); err != nil {
 		return nil, err
 	}
-	if err := before(found); err != nil {
-		return nil, err
+	if o.Check != nil {
+		if err := o.Check(found); err != nil {
+			return nil, err
+		}
+	}
+	if l.replaced > found.Tree.N {
+		return nil, fmt.Errorf("%w: it holds %d entries of the log, the dump %d: give an empty database", ErrExists, l.replaced, found.Tree.N)
 	}
 	if err := d.commit(ctx, l.w.conn); err != nil {
 		return nil, fmt.Errorf("loading the database: committing: %w", err)
@@ -76,6 +90,9 @@ type loader struct {
 	table  *dumpTable
 	values []any
 	done   bool
+
+	replace  string // origin of a log that may be replaced
+	replaced int64  // entries of the one that was
 }
 
 // begin lays the database out and begins.
@@ -108,7 +125,31 @@ func (l *loader) begin(at int64) (err error) {
 			return fmt.Errorf("loading the database: %w", err)
 		}
 	}
+	return l.empty(at)
+}
+
+// empty makes sure that there is no log, or takes out the one that may go.
+func (l *loader) empty(at int64) error {
+	var origin string
+	rows, err := l.w.query(l.ctx, "SELECT value FROM meta WHERE name = 'origin'")
+	err = scanOne(rows, err, &origin)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("looking into the database: %w", err)
+	}
+	replace := err == nil && origin == l.replace && origin != ""
+	if replace {
+		rows, err := l.w.query(l.ctx, "SELECT size FROM head")
+		if err := scanOne(rows, err, &l.replaced); err != nil {
+			return fmt.Errorf("looking into the database: %w", err)
+		}
+	}
 	for _, t := range tablesOf(at) {
+		if replace {
+			if _, err := l.w.exec(l.ctx, "DELETE FROM "+t.name); err != nil {
+				return fmt.Errorf("emptying the database: %w", err)
+			}
+			continue
+		}
 		var n int64
 		rows, err := l.w.query(l.ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM "+t.name+" LIMIT 1) AS found")
 		if err := scanOne(rows, err, &n); err != nil {
