@@ -216,8 +216,10 @@ func (r *restore) write(n *NewLog, c *Config, entries []ledger.Entry, spent []sp
 	if err != nil {
 		return err
 	}
+	keys := newLogKeys(c.Origin, ring)
+	defer keys.clear()
 	c.Database = "sqlite:" + databaseFile
-	store, err := openStore(r.ctx, r.stage, ring, key, c, Options{Clock: r.o.Clock}, state.Create)
+	store, err := openStore(r.ctx, r.stage, ring, keys, c, Options{Clock: r.o.Clock}, state.Create)
 	if err != nil {
 		return err
 	}
