@@ -12,9 +12,15 @@ import (
 	"github.com/yingbi/yingbi/sdk"
 )
 
-// Identity makes the identity of Northern as a person would, in a folder, has
-// the domain enrol it, and registers the enterprise with the grants given.
+// Identity is IdentityOf Northern.
 func (d *Domain) Identity(grants string) *sdk.Identity {
+	d.T.Helper()
+	return d.IdentityOf(Northern, grants)
+}
+
+// IdentityOf makes an enterprise's identity as a person would, in a folder, has
+// the domain enrol it, and registers the enterprise with the grants given.
+func (d *Domain) IdentityOf(code, grants string) *sdk.Identity {
 	d.T.Helper()
 	must := func(err error) {
 		d.T.Helper()
@@ -22,8 +28,8 @@ func (d *Domain) Identity(grants string) *sdk.Identity {
 			d.T.Fatal(err)
 		}
 	}
-	dir := filepath.Join(d.T.TempDir(), "northern")
-	id, err := sdk.NewIdentity(dir, vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: Northern}, "Northern")
+	dir := filepath.Join(d.T.TempDir(), "enterprise")
+	id, err := sdk.NewIdentity(dir, vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: code}, "Northern")
 	must(err)
 	b, err := os.ReadFile(filepath.Join(dir, "request.json"))
 	must(err)
@@ -35,7 +41,7 @@ func (d *Domain) Identity(grants string) *sdk.Identity {
 	must(err)
 	must(os.WriteFile(filepath.Join(dir, "enrolment.json"), enrolment, 0o600))
 	d.MustApply(fmt.Sprintf("kind: Enterprise\nid: %s\ntitle: {en: Northern}\nsigningKey: %s\nstanding: good\njurisdiction: CN\n",
-		Northern, ledger.FormatKey(id.Public())))
+		code, ledger.FormatKey(id.Public())))
 	d.MustApply(grants)
 	id, err = sdk.LoadIdentity(dir)
 	must(err)

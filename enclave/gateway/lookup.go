@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/yingbi/yingbi/compute/lookup"
 	"github.com/yingbi/yingbi/enclave/internal/world"
 	"github.com/yingbi/yingbi/enclave/release"
@@ -62,8 +64,8 @@ func (g *Gateway) Lookup(ctx context.Context, who vocabulary.Identity, req *ying
 
 // jobOf is a settled job of the caller's own. Another's is as unknown as none.
 func (g *Gateway) jobOf(ctx context.Context, who vocabulary.Identity, id string) (*state.Job, error) {
-	if len(id) != 36 {
-		return nil, badRequest("job: expected a UUID")
+	if u, err := uuid.Parse(id); err != nil || u.String() != id {
+		return nil, badRequest("job: expected a UUID") // no database sees anything else: some refuse zero bytes
 	}
 	j, err := g.Store.Job(ctx, id)
 	if errors.Is(err, state.ErrNotFound) || err == nil && j.Enterprise != who.ID {

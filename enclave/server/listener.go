@@ -12,7 +12,7 @@ import (
 // Bounds of connections.
 const (
 	maxConns      = 1024             // of all, with those whose handshake is under way
-	connsOfOne    = 8                // of one identity
+	connsOfOne    = 64               // of one identity
 	writeTime     = 30 * time.Second // a peer that takes no bytes for so long is disconnected
 	connectionAge = time.Hour        // then a client connects anew, and shows its certificate again
 )

@@ -30,7 +30,7 @@ const (
 	drainTime         = 10 * time.Second // open calls get this long when the server stops
 	maxStreams        = 32               // of one connection, those whose answer is not taken yet included
 	maxHeaderBytes    = 16 << 10
-	streamWindow      = 128 << 10 // bytes of a message that may come before its place is taken
+	streamWindow      = 64 << 10 // bytes of a message that may come before its place is taken
 	connWindow        = 4 << 20
 	handshakeTime     = 10 * time.Second
 	idleTime          = 5 * time.Minute
