@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
+	"net"
 	"net/url"
 	"strings"
 	"testing"
@@ -37,11 +38,7 @@ var identityAttacks = []attack{
 		wantReason(t, err, ledger.ReasonBadSignature)
 	}},
 	{"the server's certificate as a client's", refused, "WRONG_IDENTITY: it is no enterprise", func(t *testing.T, f *battlefield) {
-		cert, _, err := f.ServerTLS(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = f.evaluateWith(t, cert)
+		err := f.evaluateWith(t, f.serverCertificate(t))
 		if status.Code(err) != codes.Unavailable { // the handshake ends, or the edge refuses
 			wantReason(t, err, ledger.ReasonWrongIdentity)
 		}
@@ -111,6 +108,32 @@ var identityAttacks = []attack{
 			}
 		}
 	}},
+}
+
+// serverCertificate is the server's, with its key, as it is in a handshake.
+func (f *battlefield) serverCertificate(t *testing.T) (cert tls.Certificate) {
+	t.Helper()
+	certificate, _, err := f.ServerTLS(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, there := net.Pipe()
+	server := tls.Server(there, &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		c, err := certificate(hello)
+		if err == nil {
+			cert = *c
+		}
+		return c, err
+	}})
+	go func() {
+		defer here.Close()
+		_ = tls.Client(here, &tls.Config{MinVersion: tls.VersionTLS13, ServerName: "localhost"}).Handshake()
+	}()
+	_ = server.Handshake() // the client trusts nobody
+	if cert.PrivateKey == nil {
+		t.Fatal("no certificate was offered")
+	}
+	return cert
 }
 
 // evaluateWith evaluates with a certificate.

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"runtime"
+
 	"github.com/yingbi/yingbi/compute/oprf"
 	"github.com/yingbi/yingbi/enclave/release"
 )
@@ -19,5 +21,24 @@ func (g *Gateway) BeforeSettling(f func()) {
 		evaluated, proof, err := kernel(e, blinded)
 		f()
 		return evaluated, proof, err
+	}
+}
+
+// OneKernel lets one kernel run at a time, and tells f of each.
+func (g *Gateway) OneKernel(f func(blinded []byte)) {
+	g.limit = newLimiter(1, 64, 64)
+	kernel := g.kernel
+	g.kernel = func(e *release.Evaluator, blinded []byte) ([]byte, []byte, error) {
+		f(blinded)
+		return kernel(e, blinded)
+	}
+}
+
+// UntilWaiting returns when n calls wait for a kernel.
+func (g *Gateway) UntilWaiting(n int) {
+	for there := false; !there; runtime.Gosched() {
+		g.limit.mu.Lock()
+		there = g.limit.waiting == n
+		g.limit.mu.Unlock()
 	}
 }
