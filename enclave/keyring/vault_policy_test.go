@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/vault/api"
 
@@ -16,7 +18,7 @@ import (
 	"github.com/yingbi/yingbi/enclave/keyring/vaulttest"
 )
 
-var vaultRoles = []string{"init", "operator", "serve", "auditor"}
+var vaultRoles = []string{"init", "operator", "serve", "auditor", "migrate"}
 
 // vaultOperation is one request that a role may or may not make. In path and
 // body, NEW is a name that nobody used, and the secret OLD/NEW exists.
@@ -113,6 +115,12 @@ func vaultOperations(csr string) []vaultOperation {
 			{path: "yingbi-pki/sign-verbatim", body: sign("yingbi://server/1")},
 			{path: "yingbi-pki/root/sign-intermediate", body: map[string]any{"csr": csr, "common_name": "x"}},
 		},
+		"replace the certificate authority": {
+			{path: "yingbi-pki/issuers/import/bundle", body: map[string]any{"pem_bundle": "AUTHORITY"}, roles: "migrate"},
+			{path: "yingbi-pki/config/issuers", body: map[string]any{"default": "ISSUER"}, roles: "migrate"},
+			{path: "yingbi-pki/root", method: http.MethodDelete},
+			{path: "yingbi-pki/root/rotate/internal", body: map[string]any{"common_name": "x"}},
+		},
 		"anything else of Vault": {
 			{path: "yingbi-pki/roles/yingbi-client", body: map[string]any{"server_flag": true}},
 			{path: "yingbi-pki/root/generate/internal", body: map[string]any{"common_name": "x"}},
@@ -158,6 +166,10 @@ func testPolicies(t *testing.T, server *vaulttest.Server) {
 	}
 	wrapped := write("yingbi-transit/encrypt/yingbi", map[string]any{"plaintext": "eA==", "context": "eA=="})["ciphertext"].(string)
 	csr := string(request(t, newECKey(t, elliptic.P256())))
+	issuers, err := server.Root.Logical().Read("yingbi-pki/config/issuers")
+	check(t, err)
+	issuer := issuers.Data["default"]
+	authority := newAuthority(t)
 	for _, role := range vaultRoles {
 		client, err := server.Root.Clone()
 		check(t, err)
@@ -173,8 +185,10 @@ func testPolicies(t *testing.T, server *vaulttest.Server) {
 				_, target, _ = strings.Cut(target, "/")
 				write("yingbi-kv/data/"+target, map[string]any{"data": map[string]any{"secret": "eA=="}})
 			}
-			if o.body["ciphertext"] != nil {
-				o.body["ciphertext"] = wrapped
+			for field, value := range map[string]any{"ciphertext": wrapped, "pem_bundle": authority, "default": issuer} {
+				if o.body[field] != nil {
+					o.body[field] = value
+				}
 			}
 			if o.path == "yingbi-kv/data/yingbi/mark" && o.body != nil {
 				s, err := server.Root.Logical().Read(o.path)
@@ -201,6 +215,17 @@ func testPolicies(t *testing.T, server *vaulttest.Server) {
 	if len(table) != len(may) {
 		t.Errorf("README.md's table has %d cells, the test %d", len(table), len(may))
 	}
+}
+
+// newAuthority makes a certificate authority, as PEM with its key.
+func newAuthority(t *testing.T) string {
+	t.Helper()
+	k, err := keyring.Create(filepath.Join(t.TempDir(), "keyring"), keyring.Passphrase([]byte("x")), keyring.Options{InsecureTestLogN: 4})
+	check(t, err)
+	defer k.Close()
+	authority, err := k.Authority(t.Context())
+	check(t, err)
+	return string(authority)
 }
 
 func vaultDo(client *api.Client, o vaultOperation, path string) (*api.Secret, error) {
@@ -284,4 +309,21 @@ func testRolesWork(t *testing.T, server *vaulttest.Server) {
 	}
 	_, err = auditor.Secret(ctx, "ledger")
 	wantErr(t, "auditor reads a key", err, keyring.ErrDenied)
+}
+
+// A second domain on the same server has mounts and policies of its own.
+func testSecondDomain(t *testing.T, server *vaulttest.Server) {
+	server.Shell("./setup.sh second")
+	token, err := server.Root.Auth().Token().Create(&api.TokenCreateRequest{Policies: []string{"second-init"}, NoDefaultPolicy: true})
+	check(t, err)
+	c := server.Token(token.Auth.ClientToken)
+	_, err = keyring.OpenVault(t.Context(), c, keyring.Options{})
+	wantErr(t, "in the first domain", err, keyring.ErrDenied)
+	c.Transit = keyring.VaultTransit{Mount: "second-transit", Key: "second"}
+	c.KV = keyring.VaultKV{Mount: "second-kv", Path: "second"}
+	c.PKI = keyring.VaultPKI{Mount: "second-pki", ClientRole: "second-client", ServerRole: "second-server"}
+	k := newVaultDomain(t, c)
+	check(t, k.CreateSecret(t.Context(), "ledger", []byte("x")))
+	_, err = k.Issue(t.Context(), keyring.CertificateRequest{CSR: request(t, newECKey(t, elliptic.P256())), URI: enterprise, NotAfter: time.Now().Add(time.Hour)})
+	check(t, err)
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -264,6 +265,25 @@ func TestVaultOddAnswers(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A settlement asks twice: it reads the mark, and moves it.
+func TestVaultSettlementRequests(t *testing.T) {
+	var asked []string
+	k := odd(t, func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Method+" "+r.URL.Path)
+		if r.Method == http.MethodPut {
+			fmt.Fprint(w, `{"data":{"version":2}}`)
+			return
+		}
+		fmt.Fprintf(w, `{"data":{"data":{"size":"0","root":"%064d"},"metadata":{"version":1}}}`, 0)
+	})
+	m, err := k.Mark(t.Context())
+	check(t, err)
+	check(t, k.AdvanceMark(t.Context(), m, markAt(1, 0)))
+	if want := []string{"GET /v1/yingbi-kv/data/yingbi/mark", "PUT /v1/yingbi-kv/data/yingbi/mark"}; !slices.Equal(asked, want) {
+		t.Errorf("asked %q, want %q", asked, want)
 	}
 }
 
