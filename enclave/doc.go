@@ -27,6 +27,7 @@
 //	yingbi.yaml          every option, written out and commented
 //	keyring.age          the sealed keyring
 //	mark                 how far the ledger has surely come
+//	keyring-kept-N/      an embedded keyring that was left for Vault, retired
 //	yingbi.db            the ledger and the settlement state (embedded)
 //	ca.pem               the domain's certificate authority, public
 //	certs/               the operator's and the server's certificates

@@ -115,8 +115,14 @@ type migration struct {
 	Migration
 	dir      string
 	config   *Config
-	from, to keyring.Keyring
+	from, to movable
 	done     Migrated
+}
+
+// movable is a keyring that also knows which names are used up.
+type movable interface {
+	keyring.Keyring
+	DestroyedNames(ctx context.Context) ([]string, error)
 }
 
 func (m *migration) at(step string) error {
@@ -159,7 +165,7 @@ func (m *migration) run(ctx context.Context, unlock keyring.Unlock) error {
 }
 
 // target opens the new keyring, or makes it.
-func (m *migration) target(ctx context.Context) (keyring.Keyring, error) {
+func (m *migration) target(ctx context.Context) (movable, error) {
 	o := m.New
 	o.Now, o.Name = m.Clock, m.config.Operator.Name
 	if m.To.Kind == KeyringVault {
@@ -278,6 +284,31 @@ func (m *migration) copySecrets(ctx context.Context) error {
 		}
 	}
 	m.done.Secrets = len(names)
+	return m.copyGraves(ctx)
+}
+
+// copyGraves uses up in the new keyring the names whose secrets were destroyed
+// in the old: none of them is ever drawn again.
+func (m *migration) copyGraves(ctx context.Context) error {
+	names, err := m.from.DestroyedNames(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		_, err := m.to.Secret(ctx, name)
+		if errors.Is(err, keyring.ErrDestroyed) {
+			continue
+		}
+		if errors.Is(err, keyring.ErrNotFound) {
+			err = m.to.CreateSecret(ctx, name, []byte("destroyed"))
+		}
+		if err == nil {
+			err = m.to.DestroySecret(ctx, name)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -48,6 +48,9 @@ func TestMigrateToVaultAndBack(t *testing.T) {
 	d.MustPublish("sector", false)
 	t.Run("embedded", func(t *testing.T) { verifies(t, d.With(t), e) })
 	before := d.Unlock
+	ring(t, d, before, func(k *keyring.Embedded) error {
+		return errors.Join(k.CreateSecret(ctx, "spent/1", []byte("v")), k.DestroySecret(ctx, "spent/1"))
+	})
 	config := server.Config()
 	toVault := enclave.Migration{To: enclave.Keyring{Kind: enclave.KeyringVault, Vault: config}, New: keyring.Options{InsecureTestLogN: 4}}
 
@@ -63,11 +66,7 @@ func TestMigrateToVaultAndBack(t *testing.T) {
 	if _, err := old.Suspend(ctx, "sector", ledger.ReasonRiskFound); !errors.Is(err, keyring.ErrRetired) {
 		t.Errorf("a process with the old keyring: %v", err)
 	}
-	if k, err := keyring.Open(filepath.Join(d.Dir, "keyring.age"), before, keyring.Options{}); err != nil {
-		t.Errorf("the old keyring is not kept: %v", err)
-	} else {
-		k.Close()
-	}
+	ring(t, d, before, func(k *keyring.Embedded) error { return nil }) // the old one is kept
 	text, err := os.ReadFile(filepath.Join(d.Dir, enclave.ConfigFile))
 	if err != nil || !strings.HasPrefix(string(text), comment) || !strings.Contains(string(text), "\n  kind: vault\n") {
 		t.Errorf("the configuration: %v\n%s", err, text)
@@ -89,12 +88,22 @@ func TestMigrateToVaultAndBack(t *testing.T) {
 	}
 	back := enclave.Migration{To: enclave.Keyring{Kind: enclave.KeyringEmbedded}, Clock: d.Clock.Now,
 		Unlock: keyring.Passphrase([]byte("anew")), Before: keyring.Passphrase([]byte("wrong")), New: keyring.Options{InsecureTestLogN: 4}}
+	back.New.Recovery = &keyring.Recovery{Threshold: 2, Shares: 3, Deliver: func([]keyring.Share) error { return nil }}
 	if _, err := enclave.MigrateKeyring(ctx, d.Dir, d.Unlock, back); !errors.Is(err, keyring.ErrWrongPassphrase) {
 		t.Errorf("without the old keyring's passphrase: %v", err)
 	}
 	back.Before = before
 	migrateCrashing(t, d, back)
 	reopenDomain(t, d, back.Unlock)
+	ring(t, d, back.Unlock, func(k *keyring.Embedded) error {
+		if _, err := k.Secret(ctx, "spent/1"); !errors.Is(err, keyring.ErrDestroyed) {
+			t.Errorf("a name that was used up, moved twice: %v", err)
+		}
+		if threshold, shares := k.RecoveryShares(); threshold != 2 || shares != 3 {
+			t.Errorf("recovery shares: %d of %d", threshold, shares)
+		}
+		return nil
+	})
 	t.Run("embedded again", func(t *testing.T) { verifies(t, d.With(t), e) })
 	d.MustPublish("sector", true)
 	t.Run("embedded again, a new epoch", func(t *testing.T) { verifies(t, d.With(t), e) })
@@ -113,6 +122,18 @@ func reopenDomain(t *testing.T, d *enclavetest.Domain, unlock keyring.Unlock) {
 	d.Unlock = unlock
 	var err error
 	if d.Domain, err = enclave.Open(t.Context(), d.Dir, unlock, enclave.Options{Clock: d.Clock.Now}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ring opens d's embedded keyring alone.
+func ring(t *testing.T, d *enclavetest.Domain, unlock keyring.Unlock, do func(k *keyring.Embedded) error) {
+	t.Helper()
+	k, err := keyring.Open(filepath.Join(d.Dir, "keyring.age"), unlock, keyring.Options{})
+	if err == nil {
+		err = errors.Join(do(k), k.Close())
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }

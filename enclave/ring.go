@@ -76,7 +76,7 @@ func NeedsUnlock(dir string) bool {
 }
 
 // openRing opens the keyring that the configuration names.
-func openRing(ctx context.Context, dir string, k Keyring, unlock keyring.Unlock, clock func() time.Time) (keyring.Keyring, error) {
+func openRing(ctx context.Context, dir string, k Keyring, unlock keyring.Unlock, clock func() time.Time) (movable, error) {
 	if k.Kind == KeyringVault {
 		return keyring.OpenVault(ctx, k.Vault.In(dir), keyring.Options{Now: clock})
 	}

@@ -36,6 +36,7 @@ func (e *env) keyringMigrateCommand() *cobra.Command {
 	var to vaultFlags
 	var next newUnlockFlags
 	var before domainFlags
+	var shares shareFlags
 	cmd := &cobra.Command{
 		Use: "migrate --to vault|embedded", Short: e.T("keyring.migrate.short"), Long: e.T("keyring.migrate.long"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -62,11 +63,18 @@ func (e *env) keyringMigrateCommand() *cobra.Command {
 				}
 				defer m.Unlock.Clear()
 			}
+			if m.New.Recovery, err = shares.recovery(f.dir); err != nil {
+				return err
+			}
+			if m.New.Recovery != nil && m.To.Kind != enclave.KeyringEmbedded {
+				return enclave.ErrNotEmbedded
+			}
 			done, err := enclave.MigrateKeyring(cmd.Context(), f.dir, unlock, m)
 			if err != nil {
 				return reveal(err)
 			}
 			e.say(e.T("keyring.migrate.done", done.Secrets, done.Tables, m.To.Kind))
+			shares.said(e, m.New.Recovery)
 			if done.Kept != "" {
 				e.note(e.T("keyring.migrate.kept", done.Kept))
 			}
@@ -77,6 +85,7 @@ func (e *env) keyringMigrateCommand() *cobra.Command {
 	f.bind(cmd, e)
 	to.bind(cmd, e, "to", "", e.T("flag.to"))
 	next.bind(cmd, e)
+	shares.bind(cmd, e)
 	cmd.Flags().StringVar(&before.passphraseFile, "before-passphrase-file", "", e.T("flag.before-passphrase-file"))
 	cmd.Flags().StringVar(&before.machineKey, "before-machine-key", "", e.T("flag.before-machine-key"))
 	cmd.MarkFlagsMutuallyExclusive("before-passphrase-file", "before-machine-key")

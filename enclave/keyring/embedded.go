@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -418,14 +419,26 @@ func (k *Embedded) DestroySecret(ctx context.Context, name string) error {
 
 // SecretNames implements [Secrets].
 func (k *Embedded) SecretNames(ctx context.Context) ([]string, error) {
+	return k.names(ctx, func(entry string) (string, bool) { return entry, entry[0] != '#' })
+}
+
+// DestroyedNames gives the names of secrets that were destroyed, in order.
+func (k *Embedded) DestroyedNames(ctx context.Context) ([]string, error) {
+	return k.names(ctx, func(entry string) (string, bool) {
+		name, ok := strings.CutPrefix(entry, gonePrefix)
+		return name, ok && name[0] != '#'
+	})
+}
+
+func (k *Embedded) names(ctx context.Context, of func(entry string) (string, bool)) ([]string, error) {
 	if err := k.follow(ctx); err != nil {
-		return nil, fmt.Errorf("listing the secrets: %w", err)
+		return nil, fmt.Errorf("listing secrets: %w", err)
 	}
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	var names []string
-	for name := range k.secrets {
-		if name[0] != '#' {
+	for entry := range k.secrets {
+		if name, ok := of(entry); ok {
 			names = append(names, name)
 		}
 	}

@@ -103,6 +103,9 @@ func TestDestroyedSecret(t *testing.T) {
 		if names, err := ring.SecretNames(ctx); err != nil || !slices.Equal(names, []string{"b"}) {
 			t.Errorf("SecretNames: %q, %v", names, err)
 		}
+		if names, err := ring.DestroyedNames(ctx); err != nil || !slices.Equal(names, []string{"a", longest}) {
+			t.Errorf("DestroyedNames: %q, %v", names, err)
+		}
 	}
 }
 

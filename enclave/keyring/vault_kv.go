@@ -150,7 +150,12 @@ func (v *Vault) DestroySecret(ctx context.Context, name string) error {
 
 // SecretNames implements [Secrets]. It asks for each folder and each secret
 // once: KV lists those destroyed too.
-func (v *Vault) SecretNames(ctx context.Context) ([]string, error) {
+func (v *Vault) SecretNames(ctx context.Context) ([]string, error) { return v.names(ctx, false) }
+
+// DestroyedNames gives the names of secrets that were destroyed, in order.
+func (v *Vault) DestroyedNames(ctx context.Context) ([]string, error) { return v.names(ctx, true) }
+
+func (v *Vault) names(ctx context.Context, destroyed bool) ([]string, error) {
 	names := []string{}
 	seen := 0
 	for folders := []string{""}; len(folders) > 0; {
@@ -177,7 +182,7 @@ func (v *Vault) SecretNames(ctx context.Context) ([]string, error) {
 			if err != nil && !errors.Is(err, ErrNotFound) {
 				return nil, fmt.Errorf("listing secrets: %w", err)
 			}
-			if first, ok := versions[1]; ok && !first.Destroyed {
+			if first, ok := versions[1]; ok && first.Destroyed == destroyed {
 				names = append(names, name)
 			}
 		}
