@@ -55,6 +55,64 @@ yingbi audit log log.jsonl --log-key log.vkey --authoriser keys/authoriser/publi
 	}
 }
 
+// A domain is made with its keys in Vault from the start, in mounts of its own,
+// under the policies for that.
+func TestInitInVault(t *testing.T) {
+	server := vaulttest.Start(t)
+	out := server.Shell(`
+export LANG=C
+./setup.sh born
+vault auth enable approle
+vault write auth/approle/role/born token_no_default_policy=true token_ttl=1h token_policies=born-operator,born-init
+umask 077
+vault read -field=role_id auth/approle/role/born/role-id > role-id
+vault write -f -field=secret_id auth/approle/role/born/secret-id > secret-id
+cat > vault.yaml <<END
+address: $VAULT_ADDR
+caFile: $VAULT_CACERT
+transit: {mount: born-transit, key: born}
+kv: {mount: born-kv, path: born}
+pki: {mount: born-pki, clientRole: born-client, serverRole: born-server}
+auth: {method: approle, roleIdFile: role-id, secretIdFile: secret-id}
+END
+yingbi identity new keys/authoriser --role authoriser --id data-administration
+yingbi identity new keys/authority --role authority --id price-bureau
+who="--operator 91310000MA1FL5XW2J --name Ops --authoriser keys/authoriser/public.key --authority keys/authority/public.key"
+refused() { if "$@" 2>refusal; then echo "not refused: $*"; else sed 's/^/refused: /' refusal; fi; }
+refused yingbi init born $who --keyring vault
+refused yingbi init born $who --keyring file
+refused yingbi init born $who --keyring vault --vault-config vault.yaml --recovery-shares 2-of-3 --recovery-dir shares
+yingbi init born $who --keyring vault --vault-config vault.yaml
+yingbi init born $who --keyring vault --vault-config vault.yaml
+vault write auth/approle/role/born token_policies=born-operator
+yingbi keyring status -d born
+yingbi log -d born
+refused yingbi init again $who --keyring vault --vault-config vault.yaml
+refused yingbi keyring passphrase -d born --new-passphrase-file vault.yaml
+refused yingbi keyring recover -d born --share vault.yaml --new-passphrase-file vault.yaml
+refused yingbi keyring migrate -d born --to embedded --before-passphrase-file vault.yaml --new-passphrase-file vault.yaml
+vault operator seal
+refused yingbi keyring status -d born
+`)
+	for _, want := range []string{
+		"refused: yingbi: --vault-config FILE goes with vault",
+		`refused: yingbi: which keyring? "file" is none`,
+		"refused: yingbi: enclave: the keyring is on a Vault server, which has its own ways",
+		"Domain made in born", "born is a domain already: nothing was changed",
+		"keyring               vault", "secrets ledger        1", "mark (tree size)      1",
+		"keyring: exists already: a domain has its keys at born-kv/born",
+		"the certificate authority's key does not leave Vault",
+		"keyring: its server is sealed",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+	if strings.Contains(out, "not refused") || t.Failed() {
+		t.Error(out)
+	}
+}
+
 func replaceOnce(t *testing.T, s, old, with string) string {
 	t.Helper()
 	if strings.Count(s, old) != 1 {
