@@ -128,6 +128,13 @@ func DecodeConfig(b []byte) (*Config, error) {
 	if len(b) > maxConfig {
 		return nil, fmt.Errorf("%s has %d bytes, at most %d are read", ConfigFile, len(b), maxConfig)
 	}
+	// A later form has options that this one does not know: its number first.
+	var form struct {
+		Version int `yaml:"version"`
+	}
+	if err := yaml.Unmarshal(b, &form); err == nil && form.Version > configVersion {
+		return nil, fmt.Errorf("%s is of version %d, this program knows up to %d: use a newer yingbi", ConfigFile, form.Version, configVersion)
+	}
 	c := DefaultConfig()
 	if err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(&c); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", ConfigFile, err)

@@ -129,7 +129,9 @@ func LoadIdentity(dir string) (*Identity, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("read identity: %w", err)
 	}
-	if err := json.Unmarshal(b, &rec); err != nil || rec.V != 1 {
+	if err := json.Unmarshal(b, &rec); err == nil && rec.V > 1 {
+		return nil, fmt.Errorf("read identity %s: it is of version %d, this program reads 1: use a newer yingbi", dir, rec.V)
+	} else if err != nil || rec.V != 1 {
 		return nil, fmt.Errorf("read identity %s: not an identity of this version", dir)
 	}
 	subject, err := vocabulary.ParseURI(rec.URI)
@@ -157,7 +159,9 @@ func LoadIdentity(dir string) (*Identity, error) {
 // enrol takes the operator's answer into the identity, checked.
 func (id *Identity) enrol(b []byte) error {
 	var e Enrolment
-	if err := json.Unmarshal(b, &e); err != nil || e.V != 1 {
+	if err := json.Unmarshal(b, &e); err == nil && e.V > 1 {
+		return fmt.Errorf("read enrolment of %s: it is of version %d, this program reads 1: use a newer yingbi", id.Subject.URI(), e.V)
+	} else if err != nil || e.V != 1 {
 		return fmt.Errorf("read enrolment of %s: not an enrolment of this version", id.Subject.URI())
 	}
 	if log, err := ledger.ParseVKey(e.Log); err != nil {

@@ -74,7 +74,9 @@ func readJob(path string) (*job, error) {
 	}
 	defer clear(b)
 	j := &job{path: path}
-	if err := json.Unmarshal(b, &j.record); err != nil || j.record.V != jobVersion || len(j.record.Secret) != 32 {
+	if err := json.Unmarshal(b, &j.record); err == nil && j.record.V > jobVersion {
+		return nil, fmt.Errorf("%s is of version %d, this program reads %d: use a newer yingbi", path, j.record.V, jobVersion)
+	} else if err != nil || j.record.V != jobVersion || len(j.record.Secret) != 32 {
 		return nil, fmt.Errorf("%s is not a job file of this version: to give up the job (and what it cost), delete the file", path)
 	}
 	return j, nil

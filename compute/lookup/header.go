@@ -77,7 +77,9 @@ func decodeHeader(b []byte) (*header, error) {
 	if len(b) != headerBytes || !bytes.Equal(b[:len(magic)], magic[:]) {
 		return nil, fmt.Errorf("%w: no table file begins like this", ErrLayout)
 	}
-	if v := binary.LittleEndian.Uint32(b[16:]); v != layoutVersion {
+	if v := binary.LittleEndian.Uint32(b[16:]); v > layoutVersion {
+		return nil, fmt.Errorf("%w: layout version %d, this program reads %d: use a newer yingbi, or publish the product again", ErrLayout, v, layoutVersion)
+	} else if v != layoutVersion {
 		return nil, fmt.Errorf("%w: layout version %d, this program reads %d; publish the product again", ErrLayout, v, layoutVersion)
 	}
 	if sum := sha256.Sum256(b[:headerUsed]); !bytes.Equal(sum[:], b[headerUsed:][:sha256.Size]) {

@@ -49,7 +49,7 @@ func (b binding) check() error {
 		return fmt.Errorf("sealed: resource %.70q, version %d: not an id and a version from 1 on", b.resource, b.version)
 	}
 	if b.layout != layoutVersion && b.layout != layoutOne {
-		return fmt.Errorf("%w: %.20q, this program reads %s and %s", ErrLayout, b.layout, layoutOne, layoutVersion)
+		return fmt.Errorf("%w: %.20q, this program reads %s and %s: use a newer yingbi", ErrLayout, b.layout, layoutOne, layoutVersion)
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func decodeKeys(b []byte) (*keySet, error) {
 		return nil, fmt.Errorf("%w: its keys are no whole key set", ErrCorrupt) // the decoder's own words may quote what is in it
 	}
 	if k.V != keysVersion {
-		return nil, fmt.Errorf("%w: of its keys: %d, this program reads %d", ErrLayout, k.V, keysVersion)
+		return nil, fmt.Errorf("%w: of its keys: %d, this program reads %d: use a newer yingbi", ErrLayout, k.V, keysVersion)
 	}
 	again, err := k.encode()
 	if err != nil {

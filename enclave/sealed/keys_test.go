@@ -239,7 +239,7 @@ func TestKeysThatAreNotTheFiles(t *testing.T) {
 		{"spaced out", bytes.Replace(whole, []byte(`:`), []byte(`: `), 1), ErrCorrupt, "not as they are written"},
 		{"with a name twice", bytes.Replace(whole, []byte(`"v":1`), []byte(`"v":1,"v":1`), 1), ErrCorrupt, ""},
 		{"with an unknown name", bytes.Replace(whole, []byte(`"v":1`), []byte(`"v":1,"w":1`), 1), ErrCorrupt, ""},
-		{"of a later format", bytes.Replace(whole, []byte(`"v":1`), []byte(`"v":2`), 1), ErrLayout, "this program reads 1"},
+		{"of a later format", bytes.Replace(whole, []byte(`"v":1`), []byte(`"v":2`), 1), ErrLayout, "this program reads 1: use a newer yingbi"},
 		{"of another file", others, ErrOther, "restore the two together"},
 		{"of another version", olders, ErrOther, "version 1"},
 		{"without a column", edit(func(k *keySet) { delete(k.Columns, "id") }), ErrCorrupt, "lack column id"},

@@ -102,7 +102,7 @@ func TestLayout(t *testing.T) {
 		if _, err := db.ExecContext(t.Context(), "INSERT INTO "+versionTable+" (version_id, is_applied) VALUES (99, $1)", true); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(t.Context(), b.c); !errors.Is(err, ErrLayout) {
+		if _, err := Open(t.Context(), b.c); !errors.Is(err, ErrLayout) || !strings.Contains(err.Error(), "use a newer yingbi") {
 			t.Errorf("a newer layout: %v, want ErrLayout", err)
 		}
 	})
