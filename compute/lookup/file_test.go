@@ -9,6 +9,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -78,6 +79,9 @@ func TestOpenDetectsDamageAnywhere(t *testing.T) {
 		table, err := Open(path, f.public)
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, expected %v", c.name, err, c.want)
+		}
+		if c.name == "layout version" && !strings.Contains(err.Error(), "use a newer yingbi") {
+			t.Errorf("a later layout: %v", err)
 		}
 		if err == nil {
 			table.Close()
