@@ -74,7 +74,7 @@ func Dial(target string, id *Identity, options ...Option) (*Client, error) {
 			return nil, fmt.Errorf("dial %s: make state directory: %w", target, err)
 		}
 	}
-	c.trust = &trust{path: filepath.Join(c.state, "checkpoint"), log: verifier}
+	c.trust = &trust{path: filepath.Join(c.state, "checkpoint"), chain: filepath.Join(c.state, "handovers"), pinned: verifier}
 	c.conn, err = grpc.NewClient(target,
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
 		grpc.WithDefaultServiceConfig(retries),

@@ -86,8 +86,15 @@ func wireError(op string, err error) error {
 			e.Retry = d.GetRetryDelay().AsDuration()
 		}
 	}
+	if e.Reason == ledger.ReasonBadRequest && e.Rule == sinceRule {
+		return fmt.Errorf("%w: it is shorter than what was seen: %w", ErrFork, e)
+	}
 	return e
 }
+
+// sinceRule is the rule by which a gateway refuses to continue a tree that its
+// log has not reached.
+const sinceRule = "since"
 
 // innermost is the cause in gRPC's account of a connection that failed, less
 // what was tried to make it.

@@ -17,6 +17,14 @@ func (c *Client) Receipts() ([]*ledger.Receipt, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read receipts: %w", err)
 	}
+	last, err := c.trust.last()
+	if err != nil {
+		return nil, fmt.Errorf("read receipts: %w", err)
+	}
+	keys, err := c.trust.keys(last, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read receipts: %w", err)
+	}
 	var receipts []*ledger.Receipt
 	for _, f := range files {
 		if !strings.HasSuffix(f.Name(), ".json") {
@@ -30,7 +38,7 @@ func (c *Client) Receipts() ([]*ledger.Receipt, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read receipt %s: %w", f.Name(), err)
 		}
-		if _, _, err := r.Verify(c.log); err != nil {
+		if _, _, err := r.VerifyBy(keys); err != nil {
 			return nil, fmt.Errorf("read receipt %s: %w: %w", f.Name(), ErrUntrusted, err)
 		}
 		receipts = append(receipts, r)
@@ -39,19 +47,25 @@ func (c *Client) Receipts() ([]*ledger.Receipt, error) {
 }
 
 // Receipt fetches a settled job's receipt again, against the newest
-// checkpoint, and verifies it.
+// checkpoint, and verifies it, as Checkpoint does the checkpoint that it is under.
 func (c *Client) Receipt(ctx context.Context, job string) (*ledger.Receipt, *ledger.Entry, error) {
-	resp, err := c.rpc.Receipt(ctx, &pb.ReceiptRequest{Job: job})
+	last, err := c.trust.last()
+	if err != nil {
+		return nil, nil, fmt.Errorf("fetch receipt of %s: %w", job, err)
+	}
+	resp, err := c.rpc.Receipt(ctx, &pb.ReceiptRequest{Job: job, Since: last.tree.N})
 	if err != nil {
 		return nil, nil, wireError("fetch receipt", err)
 	}
-	r := fromWire(resp.GetReceipt())
-	entry, _, err := r.Verify(c.log)
+	o := offer{consistency: resp.GetConsistency(), handOvers: resp.GetHandOvers()}
+	r, entry, err := c.accept(ctx, last, resp.GetReceipt(), o, func(e *ledger.Entry) error {
+		if call := e.TheCall(); call == nil || call.Header.Job != job {
+			return fmt.Errorf("%w: it is another job's", ErrUntrusted)
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("fetch receipt of %s: %w: %w", job, ErrUntrusted, err)
-	}
-	if call := entry.TheCall(); call == nil || call.Header.Job != job {
-		return nil, nil, fmt.Errorf("fetch receipt of %s: %w: it is another job's", job, ErrUntrusted)
+		return nil, nil, fmt.Errorf("fetch receipt of %s: %w", job, err)
 	}
 	return r, entry, nil
 }

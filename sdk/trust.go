@@ -3,12 +3,12 @@ package sdk
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"path/filepath"
-	"strings"
+	"os"
+	"slices"
 	"sync"
 
 	"golang.org/x/mod/sumdb/note"
@@ -19,69 +19,173 @@ import (
 	pb "github.com/yingbi/yingbi/sdk/yingbipb"
 )
 
-// trust keeps the last checkpoint that this identity saw and moves it forward
-// only along consistency proofs.
+// trust keeps the last checkpoint that this identity saw, and the hand-overs by
+// which the log's key went from the one of its enrolment to the one that signs
+// now. It moves forward only along consistency proofs and hand-overs.
 type trust struct {
-	path string
-	log  note.Verifier
-	mu   sync.Mutex // one fetch at a time in this process
+	path   string // of the checkpoint
+	chain  string // of the hand-overs
+	pinned note.Verifier
+	mu     sync.Mutex // what was seen changes in one place of this process at a time
 }
 
-// last returns the last checkpoint seen; an empty tree if there is none.
-func (t *trust) last() (tlog.Tree, error) {
-	b, err := readBounded(t.path, maxSmallFile)
+// seen is what an identity saw last.
+type seen struct {
+	tree       tlog.Tree // empty: nothing
+	checkpoint []byte
+	handOvers  [][]byte
+}
+
+// handOversFile is the file of the hand-overs.
+type handOversFile struct {
+	V         int      `json:"v"`
+	HandOvers [][]byte `json:"handOvers"`
+}
+
+const (
+	handOversVersion = 1
+	maxHandOversFile = 2 * ledger.MaxHandOvers * ledger.MaxHandOver
+)
+
+// last returns what was seen last. The checkpoint was verified before it was
+// kept; advance does so again, once it has the keys. The hand-overs are read
+// after the checkpoint, before which they were written.
+func (t *trust) last() (seen, error) {
+	var s seen
+	var err error
+	if s.checkpoint, err = readBounded(t.path, maxSmallFile); err == nil {
+		var origin string
+		if origin, s.tree, err = ledger.ParseCheckpoint(s.checkpoint); err == nil && origin != t.pinned.Name() {
+			err = fmt.Errorf("it is of the log %s", origin)
+		}
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return seen{}, fmt.Errorf("read the last checkpoint seen, %s: %w", t.path, err)
+	}
+	b, err := readBounded(t.chain, maxHandOversFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return tlog.Tree{}, nil
-	} else if err != nil {
-		return tlog.Tree{}, fmt.Errorf("read the last checkpoint seen: %w", err)
+		return s, nil
 	}
-	tree, err := ledger.OpenCheckpoint(b, t.log)
+	var file handOversFile
+	if err == nil {
+		err = json.Unmarshal(b, &file)
+	}
+	if err == nil && (file.V != handOversVersion || len(file.HandOvers) > ledger.MaxHandOvers) {
+		err = errors.New("not a file of this version")
+	}
 	if err != nil {
-		return tlog.Tree{}, fmt.Errorf("read the last checkpoint seen, %s: %w", t.path, err)
+		return seen{}, fmt.Errorf("read the hand-overs of the log's key, %s: %w", t.chain, err)
 	}
-	return tree, nil
+	s.handOvers = file.HandOvers
+	return s, nil
+}
+
+// keys are the log's keys as far as the hand-overs lead, those that were seen
+// and those that came now.
+func (t *trust) keys(s seen, came [][]byte) (*ledger.LogKeys, error) {
+	all := slices.Clone(s.handOvers)
+	for _, msg := range came {
+		if !slices.ContainsFunc(all, func(old []byte) bool { return bytes.Equal(old, msg) }) {
+			all = append(all, msg)
+		}
+	}
+	keys, err := ledger.NewLogKeys(t.pinned, all...)
+	switch {
+	case errors.Is(err, ledger.ErrInconsistent):
+		return nil, fmt.Errorf("%w: its key was handed over to another than before: tell an auditor: %w", ErrFork, err)
+	case err != nil:
+		return nil, fmt.Errorf("%w: hand-over of the log's key: %w", ErrUntrusted, err)
+	}
+	return keys, nil
+}
+
+// offer is what a gateway shows of its log.
+type offer struct {
+	checkpoint  []byte
+	consistency [][]byte // between the last tree seen and the checkpoint's
+	handOvers   [][]byte
 }
 
 // errOvertaken: another process moved the last checkpoint forward meanwhile.
 var errOvertaken = errors.New("another process fetched a checkpoint meanwhile")
 
-// advance accepts a checkpoint that continues the last one seen, if that still
-// is the last one: two processes that were shown two logs must not both go on.
-func (t *trust) advance(ctx context.Context, last tlog.Tree, checkpoint []byte, proof [][]byte) (tlog.Tree, error) {
-	tree, err := ledger.OpenCheckpoint(checkpoint, t.log)
+// advance accepts a checkpoint that continues the last one seen, or that the
+// last one seen continues, and returns the keys by which it was verified. If the
+// last one seen is another by now, that is errOvertaken: two processes that were
+// shown two logs must not both go on.
+func (t *trust) advance(ctx context.Context, last seen, o offer) (tlog.Tree, *ledger.LogKeys, error) {
+	fail := func(err error) (tlog.Tree, *ledger.LogKeys, error) { return tlog.Tree{}, nil, err }
+	keys, err := t.keys(last, o.handOvers)
 	if err != nil {
-		return tlog.Tree{}, fmt.Errorf("%w: checkpoint: %w", ErrUntrusted, err)
+		return fail(t.evidence(err, o))
 	}
-	if last.N > 0 {
-		hashes := make([]tlog.Hash, len(proof))
-		for i, h := range proof {
-			if len(h) != tlog.HashSize {
-				return tlog.Tree{}, fmt.Errorf("%w: consistency proof: a hash of %d bytes", ErrUntrusted, len(h))
-			}
-			copy(hashes[i][:], h)
+	tree, err := keys.Checkpoint(o.checkpoint)
+	if err != nil {
+		return fail(fmt.Errorf("%w: checkpoint: %w", ErrUntrusted, err))
+	}
+	if last.tree.N > 0 {
+		if kept, err := keys.Checkpoint(last.checkpoint); err != nil || kept != last.tree {
+			return fail(fmt.Errorf("the last checkpoint seen, %s, is not signed by the log's key: %w", t.path, err))
 		}
-		if err := ledger.CheckConsistency(last, tree, hashes); err != nil {
-			return tlog.Tree{}, fmt.Errorf("%w: size %d was seen, %d is offered: keep both checkpoints and tell an auditor: %w", ErrFork, last.N, tree.N, err)
+		if err := joined(last.tree, tree, o.consistency); err != nil {
+			return fail(t.evidence(err, o))
 		}
 	}
-	return tree, locked(ctx, t.path, func() error {
+	if tree.N < last.tree.N {
+		return tree, keys, nil
+	}
+	return tree, keys, locked(ctx, t.path, func() error {
 		now, err := t.last()
 		switch {
 		case err != nil:
 			return err
-		case now != last:
-			return errOvertaken
-		case tree == last:
+		case now.tree == tree:
 			return nil
+		case now.tree != last.tree:
+			return errOvertaken
 		}
-		return writeFile(t.path, checkpoint)
+		if handOvers := keys.HandOvers(); len(handOvers) > len(now.handOvers) {
+			if err := writeState(t.chain, handOversFile{V: handOversVersion, HandOvers: handOvers}); err != nil {
+				return err
+			}
+		}
+		return writeFile(t.path, o.checkpoint)
 	})
+}
+
+// joined checks that one of two trees continues the other.
+func joined(last, tree tlog.Tree, proof [][]byte) error {
+	hashes := make([]tlog.Hash, len(proof))
+	for i, h := range proof {
+		if len(h) != tlog.HashSize {
+			return fmt.Errorf("%w: consistency proof: a hash of %d bytes", ErrUntrusted, len(h))
+		}
+		copy(hashes[i][:], h)
+	}
+	older, newer := last, tree
+	if newer.N < older.N {
+		older, newer = newer, older
+	}
+	if err := ledger.CheckConsistency(older, newer, hashes); err != nil {
+		return fmt.Errorf("%w: size %d was seen, %d is offered: keep both checkpoints and tell an auditor: %w", ErrFork, last.N, tree.N, err)
+	}
+	return nil
+}
+
+// evidence keeps what shows a fork beside the last checkpoint seen: the first
+// time, for a gateway may offer many.
+func (t *trust) evidence(err error, o offer) error {
+	path := t.path + ".fork"
+	if _, missing := os.Stat(path); !errors.Is(err, ErrFork) || !errors.Is(missing, fs.ErrNotExist) {
+		return err
+	}
+	return errors.Join(err, writeFile(path, append(bytes.Clone(o.checkpoint), bytes.Join(o.handOvers, nil)...)))
 }
 
 // Checkpoint fetches the newest checkpoint and accepts it only as a
 // continuation of the last one that this identity saw (ErrFork otherwise).
 func (c *Client) Checkpoint(ctx context.Context) (tlog.Tree, error) {
-	tree, _, err := c.checkpoint(ctx, &pb.CheckpointRequest{})
+	tree, _, _, err := c.checkpoint(ctx, &pb.CheckpointRequest{})
 	return tree, err
 }
 
@@ -89,24 +193,69 @@ func (c *Client) Checkpoint(ctx context.Context) (tlog.Tree, error) {
 // was faster.
 const overtakes = 8
 
-func (c *Client) checkpoint(ctx context.Context, req *pb.CheckpointRequest) (tlog.Tree, *pb.CheckpointResponse, error) {
+func (c *Client) checkpoint(ctx context.Context, req *pb.CheckpointRequest) (tlog.Tree, *ledger.LogKeys, *pb.CheckpointResponse, error) {
 	c.trust.mu.Lock()
 	defer c.trust.mu.Unlock()
 	for try := 1; ; try++ {
 		last, err := c.trust.last()
 		if err != nil {
-			return tlog.Tree{}, nil, err
+			return tlog.Tree{}, nil, nil, err
 		}
-		req.Since = last.N
+		req.Since = last.tree.N
 		resp, err := c.rpc.Checkpoint(ctx, req)
 		if err != nil {
-			return tlog.Tree{}, nil, wireError("fetch checkpoint", err)
+			return tlog.Tree{}, nil, nil, wireError("fetch checkpoint", err)
 		}
-		tree, err := c.trust.advance(ctx, last, resp.GetCheckpoint(), resp.GetConsistency())
+		tree, keys, err := c.trust.advance(ctx, last, offer{resp.GetCheckpoint(), resp.GetConsistency(), resp.GetHandOvers()})
 		if errors.Is(err, errOvertaken) && try < overtakes {
 			continue
 		}
-		return tree, resp, err
+		if err == nil && tree.N < last.tree.N { // the newest: none that was seen is newer
+			err = fmt.Errorf("%w: size %d was seen, %d is offered as the newest", ErrFork, last.tree.N, tree.N)
+		}
+		return tree, keys, resp, err
+	}
+}
+
+// accept takes a job's receipt: it verifies, and its checkpoint is of the log
+// that was seen before. If other processes were faster, a newer receipt of the
+// same entry is fetched, which is free, and joined to what they saw. Jobs of this
+// process take turns, so that they need not overtake each other.
+func (c *Client) accept(ctx context.Context, last seen, r *pb.Receipt, o offer, check func(*ledger.Entry) error) (*ledger.Receipt, *ledger.Entry, error) {
+	c.trust.mu.Lock()
+	defer c.trust.mu.Unlock()
+	for try := 1; ; try++ {
+		receipt := fromWire(r)
+		fail := func(what string, err error) (*ledger.Receipt, *ledger.Entry, error) {
+			return nil, nil, fmt.Errorf("receipt: %w: %s: %w", ErrUntrusted, what, err)
+		}
+		var err error
+		if o.checkpoint, err = receipt.Checkpoint(); err != nil {
+			return fail("it does not verify", err)
+		}
+		_, keys, trusted := c.trust.advance(ctx, last, o)
+		if trusted != nil && (!errors.Is(trusted, errOvertaken) || try == overtakes) {
+			return nil, nil, fmt.Errorf("receipt: %w", trusted)
+		}
+		entry, _, err := receipt.VerifyBy(keys)
+		if err != nil {
+			return fail("it does not verify", err)
+		}
+		if err := check(entry); err != nil {
+			return nil, nil, err
+		}
+		if trusted == nil {
+			receipt.HandOvers = keys.HandOvers()
+			return receipt, entry, nil
+		}
+		if last, err = c.trust.last(); err != nil {
+			return nil, nil, err
+		}
+		resp, err := c.rpc.Receipt(ctx, &pb.ReceiptRequest{Job: entry.TheCall().Header.Job, Since: last.tree.N})
+		if err != nil {
+			return nil, nil, wireError("fetch receipt", err)
+		}
+		r, o = resp.GetReceipt(), offer{consistency: resp.GetConsistency(), handOvers: resp.GetHandOvers()}
 	}
 }
 
@@ -123,11 +272,11 @@ func (c *Client) descriptor(ctx context.Context, product string, epoch, version 
 	fail := func(format string, args ...any) (*published, error) {
 		return nil, fmt.Errorf("descriptor of %s: %w", product, fmt.Errorf(format, args...))
 	}
-	tree, resp, err := c.checkpoint(ctx, &pb.CheckpointRequest{Product: product, Epoch: int32(epoch), Version: int32(version)})
+	tree, keys, resp, err := c.checkpoint(ctx, &pb.CheckpointRequest{Product: product, Epoch: int32(epoch), Version: int32(version)})
 	if err != nil {
 		return fail("%w", err)
 	}
-	entry, at, err := fromWire(resp.GetPublished()).Verify(c.log)
+	entry, at, err := fromWire(resp.GetPublished()).VerifyBy(keys)
 	if err != nil {
 		return fail("%w: %w", ErrUntrusted, err)
 	}
@@ -158,36 +307,6 @@ func (c *Client) descriptor(ctx context.Context, product string, epoch, version 
 		return fail("%w: %w", ErrUntrusted, err)
 	}
 	return &published{Descriptor: d, digest: ledger.Digest(canonical), client: client}, nil
-}
-
-// publicPart returns the public answer part of a table version, from the
-// cache or the gateway. lookup.NewClient holds it to its digest.
-func (c *Client) publicPart(ctx context.Context, digest string, size int) ([]byte, error) {
-	path := filepath.Join(c.parts(), strings.TrimPrefix(digest, "sha256:"))
-	if b, err := readBounded(path, int64(size)); err == nil && ledger.Digest(b) == digest {
-		return b, nil
-	}
-	stream, err := c.rpc.PublicPart(ctx, &pb.PublicPartRequest{Digest: digest})
-	if err != nil {
-		return nil, wireError("fetch public answer part", err)
-	}
-	var part bytes.Buffer
-	for {
-		chunk, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return nil, wireError("fetch public answer part", err)
-		}
-		if part.Len()+len(chunk.GetData()) > size {
-			return nil, fmt.Errorf("fetch public answer part: %w: longer than the descriptor says", ErrUntrusted)
-		}
-		part.Write(chunk.GetData())
-	}
-	if ledger.Digest(part.Bytes()) != digest {
-		return nil, fmt.Errorf("fetch public answer part: %w: its digest is not the descriptor's", ErrUntrusted)
-	}
-	return part.Bytes(), writeFile(path, part.Bytes())
 }
 
 func fromWire(r *pb.Receipt) *ledger.Receipt {

@@ -182,7 +182,7 @@ func (c *Client) Proved(product string, epoch, version int) *lookup.Descriptor {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	entry, _, err := receipt(resp.GetPublished()).Verify(c.log)
+	entry, _, err := receipt(resp.GetPublished(), resp.GetHandOvers()).Verify(c.log)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -193,8 +193,8 @@ func (c *Client) Proved(product string, epoch, version int) *lookup.Descriptor {
 	return d
 }
 
-func receipt(r *pb.Receipt) *ledger.Receipt {
-	return &ledger.Receipt{Entry: r.GetEntry(), Salt: r.GetSalt(), Proof: string(r.GetProof())}
+func receipt(r *pb.Receipt, handOvers [][]byte) *ledger.Receipt {
+	return &ledger.Receipt{Entry: r.GetEntry(), Salt: r.GetSalt(), Proof: string(r.GetProof()), HandOvers: handOvers}
 }
 
 // Send sends a prepared job, checks proof and receipt, and finalises.
@@ -204,7 +204,7 @@ func (c *Client) Send(j *Job) error {
 		return err
 	}
 	j.Response = resp
-	if j.Entry, _, err = receipt(resp.GetReceipt()).Verify(c.log); err != nil {
+	if j.Entry, _, err = receipt(resp.GetReceipt(), resp.GetHandOvers()).Verify(c.log); err != nil {
 		return err
 	}
 	call := j.Entry.TheCall()

@@ -3,6 +3,9 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
+
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/yingbi/yingbi/enclave/internal/world"
 	"github.com/yingbi/yingbi/policy/ledger"
@@ -19,11 +22,90 @@ func (g *Gateway) Receipt(ctx context.Context, who vocabulary.Identity, req *yin
 	if err != nil {
 		return nil, err
 	}
+	if err := g.reached(ctx, req.GetSince()); err != nil {
+		return nil, err
+	}
 	receipt, err := g.receipt(ctx, j.Seq)
 	if err != nil {
 		return nil, err
 	}
-	return &yingbipb.ReceiptResponse{Receipt: receipt}, nil
+	resp := &yingbipb.ReceiptResponse{Receipt: receipt}
+	if resp.Consistency, resp.HandOvers, err = g.joined(ctx, req.GetSince(), receipt); err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// reached refuses a caller who has seen a larger tree than the log has: nothing
+// would join a receipt to what it saw.
+func (g *Gateway) reached(ctx context.Context, since int64) error {
+	if since == 0 {
+		return nil
+	}
+	size, err := g.Store.Size(ctx)
+	if err != nil {
+		return stateError("reading the tree's size", err)
+	}
+	if since < 0 || since > size {
+		return beyond(size)
+	}
+	return nil
+}
+
+// beyond refuses a tree that the log has not reached, under a rule of its own: to
+// a client it means that the log which it saw is another.
+func beyond(size int64) *Error {
+	return refuse(ledger.ReasonBadRequest, "since", "detail", fmt.Sprintf("since: the log has %d entries", size))
+}
+
+// joined is what joins a receipt to the last tree that the caller saw: a proof
+// that the larger of the two trees continues the smaller, and the hand-overs of
+// the log's key that the caller may not have seen.
+func (g *Gateway) joined(ctx context.Context, since int64, r *yingbipb.Receipt) (consistency, handOvers [][]byte, err error) {
+	msg, err := (&ledger.Receipt{Proof: string(r.GetProof())}).Checkpoint()
+	if err != nil {
+		return nil, nil, internal("joining the receipt", err)
+	}
+	_, tree, err := ledger.ParseCheckpoint(msg)
+	if err != nil {
+		return nil, nil, internal("joining the receipt", err)
+	}
+	hashes, err := g.Store.Consistency(ctx, min(since, tree.N), max(since, tree.N))
+	if err != nil {
+		return nil, nil, stateError("proving consistency", err)
+	}
+	if handOvers, err = g.handOvers(ctx, since); err != nil {
+		return nil, nil, err
+	}
+	return onWireHashes(hashes), handOvers, nil
+}
+
+// handOvers are those of the log's key at a size or beyond. They are read after
+// the checkpoint that they are wanted for, and so are all that lead to its key.
+func (g *Gateway) handOvers(ctx context.Context, since int64) ([][]byte, error) {
+	s, err := g.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keys := s.World.LogKeys()
+	if keys == nil {
+		return nil, nil
+	}
+	var out [][]byte
+	for _, msg := range keys.HandOvers() {
+		if h, err := ledger.ParseHandOver(msg); err == nil && h.Tree.N >= since {
+			out = append(out, msg)
+		}
+	}
+	return out, nil
+}
+
+func onWireHashes(hashes []tlog.Hash) [][]byte {
+	out := make([][]byte, len(hashes))
+	for i, h := range hashes {
+		out[i] = h[:]
+	}
+	return out
 }
 
 func (g *Gateway) receipt(ctx context.Context, seq int64) (*yingbipb.Receipt, error) {
@@ -85,16 +167,16 @@ func (g *Gateway) proofs(ctx context.Context, since, seq int64) (*yingbipb.Check
 		return nil, stateError("reading the checkpoint", err)
 	}
 	if since < 0 || since > tree.N {
-		return nil, badRequest("since: the log has %d entries", tree.N)
+		return nil, beyond(tree.N)
 	}
 	resp := &yingbipb.CheckpointResponse{Checkpoint: msg}
 	hashes, err := g.Store.Consistency(ctx, since, tree.N)
 	if err != nil {
 		return nil, stateError("proving consistency", err)
 	}
-	resp.Consistency = make([][]byte, len(hashes))
-	for i, h := range hashes {
-		resp.Consistency[i] = append([]byte(nil), h[:]...)
+	resp.Consistency = onWireHashes(hashes)
+	if resp.HandOvers, err = g.handOvers(ctx, since); err != nil {
+		return nil, err
 	}
 	if seq < 0 {
 		return resp, nil

@@ -42,6 +42,9 @@ func (g *Gateway) Submit(ctx context.Context, who vocabulary.Identity, req *ying
 		return nil, err
 	}
 	defer g.limit.leave(who.ID)
+	if err := g.reached(ctx, req.GetSince()); err != nil {
+		return nil, err
+	}
 	// The world that is at hand will do at first: what is decided in one that is
 	// out of date neither settles nor is logged.
 	s := g.World.Current()
@@ -49,8 +52,12 @@ func (g *Gateway) Submit(ctx context.Context, who vocabulary.Identity, req *ying
 		j, err := authenticate(s, who, req)
 		switch {
 		case err == nil:
-			if resp, err := g.submit(ctx, s, j); !errors.Is(err, errMoved) {
-				return resp, err
+			resp, err := g.submit(ctx, s, j)
+			if err == nil {
+				return g.join(ctx, req.GetSince(), resp)
+			}
+			if !errors.Is(err, errMoved) {
+				return nil, err
 			}
 		case try > 1: // else the key may have been registered a moment ago
 			return nil, err
@@ -62,6 +69,14 @@ func (g *Gateway) Submit(ctx context.Context, who vocabulary.Identity, req *ying
 			return nil, err
 		}
 	}
+}
+
+// join joins a settled answer's receipt to the last tree that the caller saw.
+func (g *Gateway) join(ctx context.Context, since int64, resp *yingbipb.EvaluateResponse) (_ *yingbipb.EvaluateResponse, err error) {
+	if resp.Consistency, resp.HandOvers, err = g.joined(ctx, since, resp.GetReceipt()); err != nil {
+		return nil, err
+	}
+	return resp, nil
 }
 
 // errMoved: a control entry followed the world that a job was decided in.

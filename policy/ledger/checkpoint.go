@@ -113,6 +113,28 @@ func OpenCheckpoint(msg []byte, v note.Verifier) (tlog.Tree, error) {
 	return tree, nil
 }
 
+// ParseCheckpoint reads a signed checkpoint without looking at its signatures.
+func ParseCheckpoint(msg []byte) (origin string, tree tlog.Tree, err error) {
+	fault := func(err error) (string, tlog.Tree, error) {
+		return "", tlog.Tree{}, fmt.Errorf("reading a checkpoint: %w", err)
+	}
+	if len(msg) > MaxCheckpoint {
+		return fault(fmt.Errorf("%w: %d bytes, limit %d", ErrTooLarge, len(msg), MaxCheckpoint))
+	}
+	var unsigned *note.UnverifiedNoteError
+	if _, err := note.Open(msg, note.VerifierList()); !errors.As(err, &unsigned) {
+		return fault(fmt.Errorf("%w: not a signed note", ErrMalformed))
+	}
+	origin, _, _ = strings.Cut(unsigned.Note.Text, "\n")
+	if !isOrigin(origin) {
+		return fault(fmt.Errorf("%w: its first line is no log's name", ErrMalformed))
+	}
+	if tree, err = parseCheckpoint(unsigned.Note.Text, origin); err != nil {
+		return fault(err)
+	}
+	return origin, tree, nil
+}
+
 func openCheckpoint(msg []byte, v note.Verifier) (tlog.Tree, error) {
 	if len(msg) > MaxCheckpoint {
 		return tlog.Tree{}, fmt.Errorf("%w: %d bytes, limit %d", ErrTooLarge, len(msg), MaxCheckpoint)

@@ -83,6 +83,11 @@ func FuzzOpenCheckpoint(f *testing.F) {
 		if tree, err := OpenCheckpoint(b, v); err == nil && !validTree(tree) {
 			t.Fatalf("a tree out of bounds: %v", tree)
 		}
+		if origin, tree, err := ParseCheckpoint(b); err == nil && (!validTree(tree) || !isOrigin(origin)) {
+			t.Fatalf("a tree out of bounds, or no origin: %v of %q", tree, origin)
+		} else if _, signed := OpenCheckpoint(b, v); signed == nil && err != nil {
+			t.Fatalf("signed, and: %v", err)
+		}
 		// Past the signature, which the fuzzer cannot make.
 		if tree, err := parseCheckpoint(string(b), testOrigin); err == nil && !validTree(tree) {
 			t.Fatalf("a tree out of bounds: %v", tree)

@@ -72,6 +72,15 @@ func (r *Receipt) verify(keys *LogKeys) (*Entry, tlog.Tree, error) {
 	return entry, tree, nil
 }
 
+// Checkpoint is the signed checkpoint that a receipt is under, unchecked.
+func (r *Receipt) Checkpoint() ([]byte, error) {
+	_, _, checkpoint, err := parseProof(r.Proof)
+	if err != nil {
+		return nil, fmt.Errorf("reading a receipt: %w", err)
+	}
+	return []byte(checkpoint), nil
+}
+
 // Encode returns the receipt's canonical JSON.
 func (r *Receipt) Encode() ([]byte, error) {
 	if err := r.validate(); err != nil {

@@ -663,6 +663,7 @@ type EvaluateRequest struct {
 	Header        []byte                 `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`       // canonical JSON of ledger.Header
 	Signature     []byte                 `protobuf:"bytes,2,opt,name=signature,proto3" json:"signature,omitempty"` // the enterprise's, over the header
 	Blinded       []byte                 `protobuf:"bytes,3,opt,name=blinded,proto3" json:"blinded,omitempty"`     // units × 32 bytes, ristretto255
+	Since         int64                  `protobuf:"varint,4,opt,name=since,proto3" json:"since,omitempty"`        // the caller's last tree size; 0: none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -718,11 +719,20 @@ func (x *EvaluateRequest) GetBlinded() []byte {
 	return nil
 }
 
+func (x *EvaluateRequest) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
 type EvaluateResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Evaluated     []byte                 `protobuf:"bytes,1,opt,name=evaluated,proto3" json:"evaluated,omitempty"` // units × 32 bytes
 	Proof         []byte                 `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`         // 64 bytes, RFC 9497 batched DLEQ
 	Receipt       *Receipt               `protobuf:"bytes,3,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	Consistency   [][]byte               `protobuf:"bytes,4,rep,name=consistency,proto3" json:"consistency,omitempty"`              // hashes, between the receipt's tree and since, whichever is smaller first
+	HandOvers     [][]byte               `protobuf:"bytes,5,rep,name=hand_overs,json=handOvers,proto3" json:"hand_overs,omitempty"` // of the log's key, at since entries or more; see policy/ledger
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -774,6 +784,20 @@ func (x *EvaluateResponse) GetProof() []byte {
 func (x *EvaluateResponse) GetReceipt() *Receipt {
 	if x != nil {
 		return x.Receipt
+	}
+	return nil
+}
+
+func (x *EvaluateResponse) GetConsistency() [][]byte {
+	if x != nil {
+		return x.Consistency
+	}
+	return nil
+}
+
+func (x *EvaluateResponse) GetHandOvers() [][]byte {
+	if x != nil {
+		return x.HandOvers
 	}
 	return nil
 }
@@ -961,6 +985,7 @@ func (x *LookupResponse) GetAnswers() [][]byte {
 type ReceiptRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Job           string                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Since         int64                  `protobuf:"varint,2,opt,name=since,proto3" json:"since,omitempty"` // the caller's last tree size; 0: none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1002,9 +1027,18 @@ func (x *ReceiptRequest) GetJob() string {
 	return ""
 }
 
+func (x *ReceiptRequest) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
 type ReceiptResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Receipt       *Receipt               `protobuf:"bytes,1,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	Consistency   [][]byte               `protobuf:"bytes,2,rep,name=consistency,proto3" json:"consistency,omitempty"` // as in EvaluateResponse
+	HandOvers     [][]byte               `protobuf:"bytes,3,rep,name=hand_overs,json=handOvers,proto3" json:"hand_overs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1042,6 +1076,20 @@ func (*ReceiptResponse) Descriptor() ([]byte, []int) {
 func (x *ReceiptResponse) GetReceipt() *Receipt {
 	if x != nil {
 		return x.Receipt
+	}
+	return nil
+}
+
+func (x *ReceiptResponse) GetConsistency() [][]byte {
+	if x != nil {
+		return x.Consistency
+	}
+	return nil
+}
+
+func (x *ReceiptResponse) GetHandOvers() [][]byte {
+	if x != nil {
+		return x.HandOvers
 	}
 	return nil
 }
@@ -1116,9 +1164,10 @@ func (x *CheckpointRequest) GetVersion() int32 {
 
 type CheckpointResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Checkpoint    []byte                 `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`   // signed note
-	Consistency   [][]byte               `protobuf:"bytes,2,rep,name=consistency,proto3" json:"consistency,omitempty"` // hashes, from since to the checkpoint
-	Published     *Receipt               `protobuf:"bytes,3,opt,name=published,proto3" json:"published,omitempty"`     // the publish entry, where product is set
+	Checkpoint    []byte                 `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`                // signed note
+	Consistency   [][]byte               `protobuf:"bytes,2,rep,name=consistency,proto3" json:"consistency,omitempty"`              // hashes, from since to the checkpoint
+	Published     *Receipt               `protobuf:"bytes,3,opt,name=published,proto3" json:"published,omitempty"`                  // the publish entry, where product is set
+	HandOvers     [][]byte               `protobuf:"bytes,4,rep,name=hand_overs,json=handOvers,proto3" json:"hand_overs,omitempty"` // as in EvaluateResponse
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1170,6 +1219,13 @@ func (x *CheckpointResponse) GetConsistency() [][]byte {
 func (x *CheckpointResponse) GetPublished() *Receipt {
 	if x != nil {
 		return x.Published
+	}
+	return nil
+}
+
+func (x *CheckpointResponse) GetHandOvers() [][]byte {
+	if x != nil {
+		return x.HandOvers
 	}
 	return nil
 }
@@ -1321,15 +1377,19 @@ const file_yingbi_proto_rawDesc = "" +
 	"\n" +
 	"bytes_down\x18\v \x01(\x03R\tbytesDown\x12\x14\n" +
 	"\x05nanos\x18\f \x01(\x03R\x05nanos\x12\x16\n" +
-	"\x06ground\x18\r \x01(\tR\x06ground\"a\n" +
+	"\x06ground\x18\r \x01(\tR\x06ground\"w\n" +
 	"\x0fEvaluateRequest\x12\x16\n" +
 	"\x06header\x18\x01 \x01(\fR\x06header\x12\x1c\n" +
 	"\tsignature\x18\x02 \x01(\fR\tsignature\x12\x18\n" +
-	"\ablinded\x18\x03 \x01(\fR\ablinded\"t\n" +
+	"\ablinded\x18\x03 \x01(\fR\ablinded\x12\x14\n" +
+	"\x05since\x18\x04 \x01(\x03R\x05since\"\xb5\x01\n" +
 	"\x10EvaluateResponse\x12\x1c\n" +
 	"\tevaluated\x18\x01 \x01(\fR\tevaluated\x12\x14\n" +
 	"\x05proof\x18\x02 \x01(\fR\x05proof\x12,\n" +
-	"\areceipt\x18\x03 \x01(\v2\x12.yingbi.v1.ReceiptR\areceipt\"I\n" +
+	"\areceipt\x18\x03 \x01(\v2\x12.yingbi.v1.ReceiptR\areceipt\x12 \n" +
+	"\vconsistency\x18\x04 \x03(\fR\vconsistency\x12\x1d\n" +
+	"\n" +
+	"hand_overs\x18\x05 \x03(\fR\thandOvers\"I\n" +
 	"\aReceipt\x12\x14\n" +
 	"\x05entry\x18\x01 \x01(\fR\x05entry\x12\x12\n" +
 	"\x04salt\x18\x02 \x01(\fR\x04salt\x12\x14\n" +
@@ -1341,22 +1401,28 @@ const file_yingbi_proto_rawDesc = "" +
 	"\aqueries\x18\x04 \x03(\fR\aqueries\"D\n" +
 	"\x0eLookupResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x05R\aversion\x12\x18\n" +
-	"\aanswers\x18\x02 \x03(\fR\aanswers\"\"\n" +
+	"\aanswers\x18\x02 \x03(\fR\aanswers\"8\n" +
 	"\x0eReceiptRequest\x12\x10\n" +
-	"\x03job\x18\x01 \x01(\tR\x03job\"?\n" +
+	"\x03job\x18\x01 \x01(\tR\x03job\x12\x14\n" +
+	"\x05since\x18\x02 \x01(\x03R\x05since\"\x80\x01\n" +
 	"\x0fReceiptResponse\x12,\n" +
-	"\areceipt\x18\x01 \x01(\v2\x12.yingbi.v1.ReceiptR\areceipt\"s\n" +
+	"\areceipt\x18\x01 \x01(\v2\x12.yingbi.v1.ReceiptR\areceipt\x12 \n" +
+	"\vconsistency\x18\x02 \x03(\fR\vconsistency\x12\x1d\n" +
+	"\n" +
+	"hand_overs\x18\x03 \x03(\fR\thandOvers\"s\n" +
 	"\x11CheckpointRequest\x12\x14\n" +
 	"\x05since\x18\x01 \x01(\x03R\x05since\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\x05R\x05epoch\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\x05R\aversion\"\x88\x01\n" +
+	"\aversion\x18\x04 \x01(\x05R\aversion\"\xa7\x01\n" +
 	"\x12CheckpointResponse\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\fR\n" +
 	"checkpoint\x12 \n" +
 	"\vconsistency\x18\x02 \x03(\fR\vconsistency\x120\n" +
-	"\tpublished\x18\x03 \x01(\v2\x12.yingbi.v1.ReceiptR\tpublished\"+\n" +
+	"\tpublished\x18\x03 \x01(\v2\x12.yingbi.v1.ReceiptR\tpublished\x12\x1d\n" +
+	"\n" +
+	"hand_overs\x18\x04 \x03(\fR\thandOvers\"+\n" +
 	"\x11PublicPartRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\"%\n" +
 	"\x0fPublicPartChunk\x12\x12\n" +
