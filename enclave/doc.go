@@ -15,6 +15,9 @@
 //   - A change is checked against the ledger as it is in that transaction: of
 //     two processes that change at once, one is told to look again ([ErrMoved]).
 //   - Raw data is written to disk sealed and in no other form.
+//   - Keys are rotated while servers run. What is shredded is gone for good: the
+//     entry comes first, so that nothing is served from it any more, and the keys
+//     go right after; an interrupted shred is finished by the same call.
 //   - A verb that is interrupted leaves either what was before or what is
 //     after, and at most files that nothing refers to, which the next verb of
 //     the kind removes.
@@ -32,6 +35,7 @@
 //	ca.pem               the domain's certificate authority, public
 //	certs/               the operator's and the server's certificates
 //	policies/*.cedar     the operator's own forbids, logged by apply
-//	sealed/              raw data, encrypted column by column
+//	sealed/              raw data, encrypted column by column, and beside each
+//	                     file its wrapped data keys
 //	tables/              published masked tables
 package enclave

@@ -23,7 +23,7 @@ import (
 // logKinds are the kinds that --kind takes: those that a log can hold today.
 var logKinds = []ledger.Kind{
 	ledger.KindManifest, ledger.KindImport, ledger.KindReview, ledger.KindPublish, ledger.KindCall, ledger.KindExemption,
-	ledger.KindDenied, ledger.KindAccess, ledger.KindKey, ledger.KindStop,
+	ledger.KindDenied, ledger.KindAccess, ledger.KindKey, ledger.KindStop, ledger.KindShred,
 }
 
 // logFlags choose entries and how they are shown.
@@ -159,6 +159,8 @@ func (v *env) describe(e *ledger.Entry) (what, amount string) {
 		return strings.TrimSpace(fmt.Sprintf("%s %s %s", v.Word(e.Key.Action), v.Word(e.Key.Purpose), e.Key.ID)), ""
 	case e.Stop != nil:
 		return fmt.Sprintf("%s %s %s (%s)", v.Word(e.Stop.Action), e.Stop.Kind, e.Stop.ID, e.Stop.Reason), ""
+	case e.Shred != nil:
+		return e.Shred.Object, ""
 	}
 	return "", ""
 }
