@@ -52,23 +52,23 @@ func (e *env) root() *cobra.Command {
 		e.keyringCommand(), e.rotateCommand(), e.shredCommand(), e.doctorCommand())
 	add("enterprise", e.productsCommand(), e.quoteCommand(), e.normaliseCommand(), e.verifyCommand(), e.receiptCommand(), e.explainCommand(), e.agentCommand())
 	add("auditor", e.logCommand(), e.auditCommand(), e.statementCommand())
-	explainArgs(root)
+	e.explainArgs(root)
 	e.localise(root)
 	return root
 }
 
 // explainArgs adds to a complaint about arguments how the command is used.
-func explainArgs(cmd *cobra.Command) {
+func (e *env) explainArgs(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
-				return text.E("error.arguments", err, cmd.UseLine())
+				return text.E("error.arguments", err, e.useLine(cmd))
 			}
 			return nil
 		}
 	}
 	for _, c := range cmd.Commands() {
-		explainArgs(c)
+		e.explainArgs(c)
 	}
 }
 

@@ -103,7 +103,7 @@ func (s *story) traffic(explained string) error {
 	for _, line := range strings.Split(explained, "\n") {
 		f := strings.Fields(line)
 		if len(f) >= 6 && f[0] == "Lookup" {
-			s.figure(s.T("demo.figure-traffic", batch), "%s %s up, %s %s down", f[2], f[3], f[4], f[5])
+			s.figure(s.T("demo.figure-traffic", batch), "%s", s.T("demo.value-traffic", f[2], f[3], f[4], f[5]))
 			return nil
 		}
 	}

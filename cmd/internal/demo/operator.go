@@ -135,7 +135,7 @@ func (s *story) publish(ctx context.Context) error {
 			return err
 		}
 		if p == labelProduct {
-			s.figure(s.T("demo.figure-publish"), "%.1f s (%.0f records/s)", r.took.Seconds(), float64(s.table.records)/r.took.Seconds())
+			s.figure(s.T("demo.figure-publish"), "%s", s.T("demo.value-publish", r.took.Seconds(), float64(s.table.records)/r.took.Seconds()))
 			if peak := peakMemory(); peak > 0 {
 				s.figure(s.T("demo.figure-memory"), "%.0f MB", float64(peak)/1e6)
 			}

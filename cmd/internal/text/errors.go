@@ -33,7 +33,7 @@ func (l Lang) Phrase(s string) string {
 	if zh, ok := recognise(s, nil, 0); ok {
 		return zh
 	}
-	return s
+	return alternatives(s)
 }
 
 func chinese(err error) string {

@@ -40,29 +40,29 @@ func TestErrorsByTheirFormats(t *testing.T) {
 		err  error
 		want string
 	}{
-		{errBase, "keyring：口令错误"},
-		{fmt.Errorf("opening the keyring: %w", errBase), "打开密钥库：keyring：口令错误"},
+		{errBase, "密钥库：口令错误"},
+		{fmt.Errorf("opening the keyring: %w", errBase), "打开密钥库：密钥库：口令错误"},
 		{fmt.Errorf("opening the keyring: %w", fmt.Errorf("%w: try again; without the passphrase only recovery shares open this file", errBase)),
-			"打开密钥库：keyring：口令错误：请重试；没有口令时只有恢复份额能打开该文件"},
-		{fmt.Errorf("%w: another process is making a domain in %s", errBase, "/tmp/a: b"), "keyring：口令错误：另一进程正在 /tmp/a: b 建立域"},
+			"打开密钥库：密钥库：口令错误：请重试；没有口令时只有恢复份额能打开该文件"},
+		{fmt.Errorf("%w: another process is making a domain in %s", errBase, "/tmp/a: b"), "密钥库：口令错误：另一进程正在 /tmp/a: b 建立域"},
 		{fmt.Errorf("reading entry %d: %w", 7, notThere), "读取条目 7：打开 none/at/all：没有该文件或目录"},
-		{fmt.Errorf("%w: %w", errBase, syscall.ENOSPC), "keyring：口令错误：磁盘空间不足"},
-		{errors.Join(errBase, syscall.EADDRINUSE), "keyring：口令错误\n地址已被占用"},
-		{E("passphrase.wrong", errBase), "keyring：口令错误：请使用 init 时设定的口令重试"},
+		{fmt.Errorf("%w: %w", errBase, syscall.ENOSPC), "密钥库：口令错误：磁盘空间不足"},
+		{errors.Join(errBase, syscall.EADDRINUSE), "密钥库：口令错误\n地址已被占用"},
+		{E("passphrase.wrong", errBase), "密钥库：口令错误：请使用 init 时设定的口令重试"},
 		{fmt.Errorf("importing %s: %w", "licences", E("verify.fault-blank")), "导入 licences：空白"},
 		// Arguments in another order.
-		{fmt.Errorf("oprf: opening: %w: input %d of %d", errBase, 3, 9), "oprf：打开：keyring：口令错误：9 个输入中的第 3 个"},
+		{fmt.Errorf("oprf: opening: %w: input %d of %d", errBase, 3, 9), "oprf：打开：密钥库：口令错误：9 个输入中的第 3 个"},
 		// The most literal format wins, and a number is a number.
 		{errors.New("receipt 12"), "回执 12"},
 		{errors.New("receipt twelve"), "receipt twelve"},
 		{errors.New("a descriptor in JSON"), "JSON 形式的描述符"},
 		// What nobody translated stays as it is; what it wraps does not.
 		{errors.New("a flux capacitor is missing"), "a flux capacitor is missing"},
-		{fmt.Errorf("the flux capacitor: %w", errBase), "the flux capacitor：keyring：口令错误"},
-		{fmt.Errorf("the flux capacitor (%w) is gone", errBase), "the flux capacitor (keyring：口令错误) is gone"},
+		{fmt.Errorf("the flux capacitor: %w", errBase), "the flux capacitor：密钥库：口令错误"},
+		{fmt.Errorf("the flux capacitor (%w) is gone", errBase), "the flux capacitor (密钥库：口令错误) is gone"},
 		// Somebody's words are nobody's errors.
-		{fmt.Errorf("reading %s: %w", "malformed", errBase), "读取 malformed：keyring：口令错误"},
-		{fmt.Errorf("reading %s: %w", "\uE000\uE001", errBase), "读取 \uFFFD\uFFFD：keyring：口令错误"},
+		{fmt.Errorf("reading %s: %w", "malformed", errBase), "读取 malformed：密钥库：口令错误"},
+		{fmt.Errorf("reading %s: %w", "\uE000\uE001", errBase), "读取 \uFFFD\uFFFD：密钥库：口令错误"},
 	} {
 		if got := Zh.Err(c.err); got != c.want {
 			t.Errorf("%v:\n got %s\nwant %s", c.err, got, c.want)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/yingbi/yingbi/enclave"
@@ -148,6 +149,8 @@ func system(err error) (string, bool) {
 		return fmt.Sprintf("%s %s 至 %s：%s", operation(e.Op), e.Old, e.New, chinese(e.Err)), true
 	case *os.SyscallError:
 		return fmt.Sprintf("%s：%s", operation(e.Syscall), chinese(e.Err)), true
+	case *strconv.NumError:
+		return fmt.Sprintf("%q：%s", e.Num, chinese(e.Err)), true
 	case *net.OpError:
 		at := e.Net
 		if e.Addr != nil {
