@@ -86,7 +86,8 @@
 // destroyed there is gone for every process at once, and what cannot be asked
 // gives [ErrSealed], [ErrUnavailable], [ErrDenied] or [ErrRateLimited]. A request
 // is sent once, but for rate limits (three times in all): one whose answer was
-// lost may have been done. A settlement costs two requests, [Marks].Mark and
+// lost may have been done. After one that was not answered in time, calls fail at
+// once until the server answers again. A settlement costs two requests, [Marks].Mark and
 // [Marks].AdvanceMark; BenchmarkVaultSettlement measures them.
 //
 // The server is trusted with what it holds, and its answers are not: they are

@@ -162,6 +162,15 @@ func testRenewal(t *testing.T, server *vaulttest.Server) {
 		check(t, err)
 		ends[state.TokenEnds] = true
 	}
+	// One that ends while the server cannot be asked is followed by another.
+	server.Seal()
+	time.Sleep(3 * time.Second)
+	_, err := k.Mark(t.Context())
+	wantErr(t, "sealed", err, keyring.ErrSealed)
+	server.Unseal()
+	if _, err := k.Mark(t.Context()); err != nil {
+		t.Errorf("after a seal that was longer than a token's life: %v", err)
+	}
 	if len(ends) < 4 {
 		t.Errorf("in four lives of a token it was renewed %d times", len(ends)-1)
 	}

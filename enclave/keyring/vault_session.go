@@ -24,8 +24,9 @@ import (
 type vaultSession struct {
 	config VaultConfig
 	http   *http.Client
-	anyone *api.Client // without a token: logins and health
-	client *api.Client // with it
+	anyone *api.Client     // without a token: logins and health
+	client *api.Client     // with it
+	open   context.Context // until close
 	stop   context.CancelFunc
 	done   sync.WaitGroup
 	wake   chan struct{} // the login changed: its end is another
@@ -36,7 +37,8 @@ type vaultSession struct {
 
 	mu     sync.Mutex
 	login  vaultLogin
-	number int // of the login; 0 when closed
+	number int   // of the login; 0 when closed
+	hangs  error // the server last did not answer in time, and is watched
 }
 
 // Limits of what a server may answer, and of how often it may put us off.
@@ -64,9 +66,8 @@ func newVaultSession(ctx context.Context, c VaultConfig) (*vaultSession, error) 
 		s.http.CloseIdleConnections()
 		return nil, err
 	}
-	renewing, stop := context.WithCancel(context.Background())
-	s.stop = stop
-	s.done.Go(func() { s.keep(renewing) })
+	s.open, s.stop = context.WithCancel(context.Background())
+	s.done.Go(func() { s.keep(s.open) })
 	return s, nil
 }
 
@@ -194,9 +195,16 @@ func (e *vaultRefusal) Error() string { return "the server refused: " + e.text }
 // login has ended it logs in and asks again, once. The answer to a read of
 // nothing is read into out too, with errVaultAbsent.
 func (s *vaultSession) do(ctx context.Context, r vaultRequest, out any) error {
-	number := s.current()
-	if number == 0 {
+	s.mu.Lock()
+	number, hangs := s.number, s.hangs
+	s.mu.Unlock()
+	switch {
+	case number == 0:
 		return ErrClosed
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: %w", r, ctx.Err())
+	case hangs != nil:
+		return hangs
 	}
 	err := s.once(ctx, s.client, r, out)
 	if !errors.Is(err, ErrDenied) {
@@ -269,6 +277,11 @@ func (s *vaultSession) failure(ctx context.Context, r vaultRequest, err error) e
 		return fmt.Errorf("%s: %w", r, ctx.Err())
 	}
 	var e *api.ResponseError
+	if errors.Is(err, context.DeadlineExceeded) {
+		err := fmt.Errorf("%w: %s at %s: no answer in %v: check the server's load and the network", ErrUnavailable, r, s.config.Address, s.config.Timeout)
+		s.watch(err)
+		return err
+	}
 	if !errors.As(err, &e) {
 		return fmt.Errorf("%w: %s at %s: %s: check that it runs, the network, and keyring.vault.address and caFile", ErrUnavailable, r, s.config.Address, printable(err.Error()))
 	}
@@ -290,6 +303,33 @@ func (s *vaultSession) failure(ctx context.Context, r vaultRequest, err error) e
 		return fmt.Errorf("%s: %w", r, &vaultRefusal{text})
 	}
 	return fmt.Errorf("%w: %s: it answers %d: %s", ErrUnavailable, r, e.StatusCode, text)
+}
+
+// watch lets calls fail at once, rather than each after the timeout, until the
+// server answers again. Callers may hold a lock that others wait for.
+func (s *vaultSession) watch(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hangs != nil || s.number == 0 {
+		return
+	}
+	s.hangs = err
+	s.done.Go(func() {
+		for s.open.Err() == nil {
+			bounded, cancel := context.WithTimeout(s.open, s.config.Timeout)
+			resp, err := s.anyone.Logical().ReadRawWithDataWithContext(bounded, "sys/health", nil)
+			if resp != nil {
+				_ = resp.Body.Close()
+			}
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) {
+				break
+			}
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.hangs = nil
+	})
 }
 
 // printable is what a server says, for a log.

@@ -3,13 +3,20 @@ package keyring_test
 import (
 	"context"
 	"crypto/elliptic"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -246,9 +253,11 @@ func TestVaultOddAnswers(t *testing.T) {
 			w.Header().Set("Content-Length", "999")
 			fmt.Fprint(w, "{}")
 		},
-		"elsewhere":     func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/hunter", 307) },
+		"elsewhere": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/hunter", http.StatusTemporaryRedirect)
+		},
 		"broken":        func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "hunter2\x1b[31m", 500) },
-		"a bad gateway": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", 502) },
+		"a bad gateway": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", http.StatusBadGateway) },
 		"hanging up":    func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -287,23 +296,91 @@ func TestVaultSettlementRequests(t *testing.T) {
 	}
 }
 
-// A server that does not answer costs no more than the timeout, and nobody else
-// waits with it.
+// A server that does not answer costs one caller the timeout and the others
+// nothing, until it answers again.
 func TestVaultHanging(t *testing.T) {
 	release := make(chan struct{})
-	k := odd(t, func(http.ResponseWriter, *http.Request) { <-release })
-	t.Cleanup(func() { close(release) })
-	start := time.Now()
-	_, err := k.Mark(t.Context())
-	wantErr(t, "no answer", err, keyring.ErrUnavailable)
+	k := odd(t, func(w http.ResponseWriter, _ *http.Request) {
+		<-release
+		fmt.Fprintf(w, `{"data":{"data":{"size":"0","root":"%064d"},"metadata":{"version":1}}}`, 0)
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	_, err = k.Mark(ctx)
+	_, err := k.Mark(ctx)
 	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, keyring.ErrUnavailable) {
 		t.Errorf("the caller's own deadline: %v", err)
 	}
-	if d := time.Since(start); d > 3*time.Second {
-		t.Errorf("it took %v", d)
+	_, err = k.Mark(t.Context())
+	wantErr(t, "no answer", err, keyring.ErrUnavailable)
+	start := time.Now()
+	for range 100 {
+		_, err := k.Mark(t.Context())
+		wantErr(t, "no answer, known", err, keyring.ErrUnavailable)
+	}
+	if d := time.Since(start); d > time.Second {
+		t.Errorf("100 calls to a server that is known to hang took %v", d)
+	}
+	close(release)
+	for end := time.Now().Add(5 * time.Second); err != nil; time.Sleep(10 * time.Millisecond) {
+		if _, err = k.Mark(t.Context()); err != nil && time.Now().After(end) {
+			t.Fatalf("it answers again: %v", err)
+		}
+	}
+}
+
+// testLostAnswers: where the answer to a write is lost, it was sent once, and
+// what it did is found.
+func testLostAnswers(t *testing.T, server *vaulttest.Server) {
+	pem, err := os.ReadFile(server.CAFile)
+	check(t, err)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	to, err := url.Parse(server.Address)
+	check(t, err)
+	var lose atomic.Bool
+	var writes atomic.Int64
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	proxy.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
+	proxy.ErrorLog = log.New(io.Discard, "", 0)
+	proxy.ModifyResponse = func(r *http.Response) error {
+		if r.Request.Method == http.MethodPut && lose.Load() {
+			writes.Add(1)
+			panic(http.ErrAbortHandler)
+		}
+		return nil
+	}
+	front := httptest.NewServer(proxy)
+	t.Cleanup(front.Close)
+	ctx := t.Context()
+	c := server.Config()
+	c.Address, c.CAFile = front.URL, ""
+	k := newVaultDomain(t, c)
+	losing := func(what string, call func() error) {
+		t.Helper()
+		lose.Store(true)
+		writes.Store(0)
+		wantErr(t, what, call(), keyring.ErrUnavailable)
+		lose.Store(false)
+		if n := writes.Load(); n != 1 {
+			t.Errorf("%s: sent %d times", what, n)
+		}
+	}
+	check(t, k.AdvanceMark(ctx, keyring.Mark{}, markAt(1, 0)))
+	losing("moving the mark", func() error { return k.AdvanceMark(ctx, markAt(1, 0), markAt(2, 0)) })
+	if m, err := k.Mark(ctx); err != nil || m != markAt(2, 0) {
+		t.Errorf("the mark is %v, %v", m, err)
+	}
+	losing("moving the mark again", func() error { return k.AdvanceMark(ctx, markAt(2, 0), markAt(3, 0)) })
+	wantErr(t, "moving it from where it was", k.AdvanceMark(ctx, markAt(2, 0), markAt(3, 0)), keyring.ErrMarkMoved)
+	check(t, k.AdvanceMark(ctx, markAt(3, 0), markAt(4, 0)))
+	losing("making a secret", func() error { return k.CreateSecret(ctx, "s", []byte("x")) })
+	wantErr(t, "making it again", k.CreateSecret(ctx, "s", []byte("y")), keyring.ErrExists)
+	if got, err := k.Secret(ctx, "s"); err != nil || string(got) != "x" {
+		t.Errorf("it is %q, %v", got, err)
+	}
+	losing("rotating", func() error { _, err := k.RotateWrapping(ctx); return err })
+	if n, err := k.RotateWrapping(ctx); err != nil || n != 3 {
+		t.Errorf("the next wrapping key is %d, %v", n, err)
 	}
 }
 

@@ -26,7 +26,7 @@ func TestVault(t *testing.T) {
 		test func(*testing.T, *vaulttest.Server)
 	}{
 		{"policies", testPolicies}, {"second domain", testSecondDomain}, {"logins", testLogins}, {"revoked", testRevoked}, {"logout", testLogout}, {"environment", testEnvironment}, {"renewal", testRenewal},
-		{"states", testStates}, {"configuration", testConfiguration}, {"tampering", testTampering},
+		{"states", testStates}, {"configuration", testConfiguration}, {"tampering", testTampering}, {"lost answers", testLostAnswers},
 	} {
 		t.Run(tc.name, func(t *testing.T) { tc.test(t, server) })
 	}
