@@ -1,9 +1,11 @@
 package enclave_test
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -24,22 +26,12 @@ import (
 func TestDomainInVault(t *testing.T) {
 	server := vaulttest.Start(t)
 	config := server.Role("init")
-	become := func(role string) {
-		t.Helper()
-		token, err := os.ReadFile(server.Role(role).Auth.TokenFile)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(config.Auth.TokenFile, token, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 	d := enclavetest.NewIn(t, enclave.Keyring{Kind: enclave.KeyringVault, Vault: config})
-	become("operator")
+	become(t, server, config, "operator")
 	reopenDomain(t, d, keyring.Unlock{})
 	e := d.Standard()
 	d.MustPublish("sector", false)
-	become("serve")
+	become(t, server, config, "serve")
 	reopenDomain(t, d, keyring.Unlock{})
 	c := d.Dial(d.Serve(), e)
 	subjects := [][]string{{enclavetest.Account(7)}, {"nobody"}}
@@ -97,6 +89,69 @@ func TestDomainInVault(t *testing.T) {
 	server.Unseal()
 	back()
 	auditClean(t, d)
+}
+
+// The operator's policy is enough for every rotation and shred, and serve goes on
+// with what came of them.
+func TestRotateAndShredInVault(t *testing.T) {
+	server := vaulttest.Start(t)
+	config := server.Role("init")
+	d := enclavetest.NewIn(t, enclave.Keyring{Kind: enclave.KeyringVault, Vault: config})
+	become(t, server, config, "operator")
+	reopenDomain(t, d, keyring.Unlock{})
+	e := d.Standard()
+	d.MustPublish("sector", false)
+	ctx := t.Context()
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"columns", func() error { _, err := d.RotateColumns(ctx, "licences", nil); return err }},
+		{"wrapping", func() error {
+			r, err := d.RotateWrapping(ctx, true)
+			if err == nil && (r.Version != 2 || r.Destroyed != 1) {
+				t.Errorf("rotating the wrapping key: %+v", r)
+			}
+			return err
+		}},
+		{"oprf", func() error { _, err := d.RotateOPRF(ctx, "sector", nil); return err }},
+		{"ledger", func() error { _, err := d.RotateLedger(ctx); return err }},
+		{"certificates", func() error { _, err := d.RotateCertificates(ctx); return err }},
+		{"shred column", func() error { _, err := d.ShredColumn(ctx, "licences", "secret", enclave.ShredOptions{}); return err }},
+		{"shred epoch", func() error {
+			d.Clock.Advance(40 * 24 * time.Hour) // past the grace
+			_, err := d.ShredEpoch(ctx, "sector", 1, enclave.ShredOptions{})
+			return err
+		}},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+	}
+	k, err := keyring.OpenVault(ctx, config, keyring.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	if _, err := k.Secret(ctx, "oprf/sector/label/1"); !errors.Is(err, keyring.ErrDestroyed) {
+		t.Errorf("the key of the epoch that was shredded: %v", err)
+	}
+	become(t, server, config, "serve")
+	reopenDomain(t, d, keyring.Unlock{})
+	verifies(t, d, e)
+	auditClean(t, d)
+}
+
+// become lets the domain log in under another role when it is opened next.
+func become(t *testing.T, server *vaulttest.Server, config keyring.VaultConfig, role string) {
+	t.Helper()
+	token, err := os.ReadFile(server.Role(role).Auth.TokenFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(config.Auth.TokenFile, token, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // wantComeBack wants UNAVAILABLE with a time to try again, and without a word of
