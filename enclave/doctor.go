@@ -93,7 +93,7 @@ func Examine(ctx context.Context, dir string, unlock keyring.Unlock, o Options, 
 	e.folder(dir)
 	d, err := Open(ctx, dir, unlock, o)
 	if err == nil {
-		e.find(CheckKeyring, Fine, keyringFile)
+		e.find(CheckKeyring, Fine, config.Keyring.place())
 		e.domain(ctx, d)
 		if err := d.Close(); err != nil {
 			e.fail(CheckDatabase, databaseKind(config), err)
@@ -104,7 +104,7 @@ func Examine(ctx context.Context, dir string, unlock keyring.Unlock, o Options, 
 	if logErr != nil {
 		e.fail(CheckDatabase, databaseKind(config), logErr)
 		if err.Error() != logErr.Error() {
-			e.fail(CheckKeyring, keyringFile, err)
+			e.fail(CheckKeyring, config.Keyring.place(), err)
 		}
 		return e.found
 	}
@@ -114,7 +114,7 @@ func Examine(ctx context.Context, dir string, unlock keyring.Unlock, o Options, 
 	if errors.Is(err, state.ErrBelowMark) || errors.Is(err, state.ErrForked) {
 		e.fail(CheckIntegrity, databaseKind(config), err)
 	} else {
-		e.fail(CheckKeyring, keyringFile, err)
+		e.fail(CheckKeyring, config.Keyring.place(), err)
 	}
 	return e.found
 }

@@ -46,6 +46,14 @@ func (k *Keyring) validate(fail func(option string, got any, expected string) er
 	return fail("keyring.kind", fmt.Sprintf("%.20q", k.Kind), "embedded or vault")
 }
 
+// place names where the keys are, for people.
+func (k *Keyring) place() string {
+	if k.Kind == KeyringVault {
+		return k.Vault.Address
+	}
+	return keyringFile
+}
+
 // ReadVaultConfig reads the vault section of a configuration from a file of its
 // own. The files that it names are relative to it.
 func ReadVaultConfig(path string) (keyring.VaultConfig, error) {

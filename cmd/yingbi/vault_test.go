@@ -7,38 +7,49 @@ import (
 	"testing"
 
 	"github.com/yingbi/yingbi/enclave/keyring/vaulttest"
+	"github.com/yingbi/yingbi/enclave/state/pgtest"
 )
 
-// The README's page on moving to Vault, word by word, against a real server,
-// and the way back. What the administrator's login and the server's set-up are
-// is the test's own.
-func TestReadmeMovesToVault(t *testing.T) {
+// The README's page on moving to Vault and PostgreSQL, word by word, against
+// real servers, and the way back. The administrator's login and the servers'
+// addresses are the test's own.
+func TestReadmeMovesToVaultAndPostgreSQL(t *testing.T) {
 	server := vaulttest.Start(t)
-	page := strings.Join(blocks(t, "From the embedded default to Vault"), "")
-	page = replaceOnce(t, page, "export VAULT_ADDR=https://vault.example:8200 VAULT_CACERT=vault-ca.pem", ":")
-	page = replaceOnce(t, page, "deploy/vault/setup.sh\n", "\n") // vaulttest ran it
-	// The retired keyring's machine key is not this login's business.
+	database := pgtest.New(t)
+	page := strings.Join(blocks(t, "From the embedded default to Vault and PostgreSQL"), "")
+	for old, with := range map[string]string{
+		"export VAULT_ADDR=https://vault.example:8200 VAULT_CACERT=vault-ca.pem": ":",
+		"deploy/vault/setup.sh\n":                                 "\n", // vaulttest ran it
+		"postgres://yingbi@db.example/yingbi?sslmode=verify-full": database.Schema(t),
+		"yingbi serve -d moved\n":                                 "\n",
+	} {
+		if strings.Count(page, old) != 1 {
+			t.Fatalf("%q is not once in\n%s", old, page)
+		}
+		page = strings.Replace(page, old, with, 1)
+	}
+	// The machine key opens the keyring of before alone.
 	out := server.Shell(`
 export LANG=C YINGBI_MACHINE_KEY=machine.key
 yingbi identity new keys/authoriser --role authoriser --id data-administration
 yingbi identity new keys/authority --role authority --id price-bureau
 yingbi init domain --operator 91310000MA1FL5XW2J --name Ops --authoriser keys/authoriser/public.key --authority keys/authority/public.key
 ` + page + `
-echo == in Vault
 unset YINGBI_MACHINE_KEY
-yingbi keyring status -d domain
 yingbi identity new keys/reviewer --role reviewer --id reviewer-1
-yingbi identity sign -d domain keys/reviewer/request.json --out keys/reviewer/enrolment.json
-echo == and back
-yingbi keyring migrate -d domain --to embedded --before-machine-key machine.key --new-machine-key another.key
-yingbi keyring status -d domain --machine-key another.key
-yingbi log -d domain --machine-key another.key --json
-yingbi log -d domain --machine-key another.key --export log.jsonl
+yingbi identity sign -d moved keys/reviewer/request.json --out keys/reviewer/enrolment.json
+cp -p domain/keyring.age domain/mark moved
+yingbi keyring migrate -d moved --to embedded --before-machine-key machine.key --new-machine-key another.key
+export YINGBI_MACHINE_KEY=another.key
+yingbi keyring status -d moved
+yingbi log -d moved --json
+yingbi log -d moved --export log.jsonl
 yingbi audit log log.jsonl --log-key log.vkey --authoriser keys/authoriser/public.key --authority keys/authority/public.key
 `)
 	for _, want := range []string{
 		"4 secrets and the keys of 0 tables are in the keyring vault",
 		"keyring               vault",
+		"restored into moved",
 		"4 secrets and the keys of 0 tables are in the keyring embedded",
 		`"id":"vault"`, `"id":"embedded"`,
 		"clean: ",
@@ -50,7 +61,7 @@ yingbi audit log log.jsonl --log-key log.vkey --authoriser keys/authoriser/publi
 	if t.Failed() {
 		t.Log(out)
 	}
-	if _, err := os.Stat(filepath.Join(server.Dir, "domain", "keyring-kept-1", "keyring.age")); err != nil {
+	if _, err := os.Stat(filepath.Join(server.Dir, "moved", "keyring-kept-1", "keyring.age")); err != nil {
 		t.Errorf("the keyring of before: %v", err)
 	}
 }
@@ -111,12 +122,4 @@ refused yingbi keyring status -d born
 	if strings.Contains(out, "not refused") || t.Failed() {
 		t.Error(out)
 	}
-}
-
-func replaceOnce(t *testing.T, s, old, with string) string {
-	t.Helper()
-	if strings.Count(s, old) != 1 {
-		t.Fatalf("%q is not once in\n%s", old, s)
-	}
-	return strings.Replace(s, old, with, 1)
 }
