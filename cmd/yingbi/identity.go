@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -163,13 +164,9 @@ func (e *env) approveCommand() *cobra.Command {
 			for _, doc := range docs {
 				approvals = append(approvals, id.Approve(doc))
 			}
-			lines, err := vocabulary.FormatApprovals(approvals)
-			if err != nil {
-				return err
-			}
 			out := args[0] + vocabulary.ApprovalsSuffix
-			if err := os.WriteFile(out, lines, 0o644); err != nil {
-				return text.E("approve.write", err)
+			if err := addApprovals(out, approvals); err != nil {
+				return err
 			}
 			for _, doc := range docs {
 				meta := doc.Doc.GetMeta()
@@ -181,4 +178,30 @@ func (e *env) approveCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&identity, "identity", e.getenv("YINGBI_IDENTITY"), e.T("flag.identity"))
 	return cmd
+}
+
+// addApprovals adds approvals to a file whole or not at all: there may be those
+// of other signers in it.
+func addApprovals(path string, approvals []vocabulary.Approval) error {
+	old, err := readApprovals(path)
+	if err != nil {
+		return err
+	}
+	lines, err := vocabulary.FormatApprovals(vocabulary.MergeApprovals(old, approvals))
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".approvals-*")
+	if err != nil {
+		return text.E("approve.write", err)
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(lines)
+	if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+		return text.E("approve.write", err)
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return text.E("approve.write", err)
+	}
+	return nil
 }

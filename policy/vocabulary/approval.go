@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/yingbi/yingbi/policy/ledger"
 )
@@ -120,6 +121,22 @@ func ReadApprovals(b []byte) ([]Approval, error) {
 		return nil, fmt.Errorf("approvals: %w", faults)
 	}
 	return approvals, nil
+}
+
+// MergeApprovals adds approvals to those that a file has. A key's approval takes
+// the place of its earlier one of the same kind and id; those of other keys stay.
+func MergeApprovals(old, added []Approval) []Approval {
+	type place struct {
+		kind    Kind
+		id, key string
+	}
+	of := func(a Approval) place { return place{a.Kind, a.ID, a.Signature.Key} }
+	taken := map[place]bool{}
+	for _, a := range added {
+		taken[of(a)] = true
+	}
+	merged := slices.DeleteFunc(slices.Clone(old), func(a Approval) bool { return taken[of(a)] })
+	return append(merged, added...)
 }
 
 // FormatApprovals writes an approvals file.

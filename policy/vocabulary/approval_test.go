@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -134,4 +135,20 @@ func FuzzReadApprovals(f *testing.F) {
 			t.Fatalf("%s: %v", again, err)
 		}
 	})
+}
+
+// Who approves keeps what others approved in the same file, and replaces its own.
+func TestMergeApprovals(t *testing.T) {
+	by := func(name, id, digest string) vocabulary.Approval {
+		return vocabulary.Approval{Kind: vocabulary.KindCeiling, ID: id, Digest: digest, Signature: ledger.Signature{Key: name}}
+	}
+	old := []vocabulary.Approval{by("one", "a", "1"), by("two", "a", "1"), by("one", "gone", "1")}
+	got := vocabulary.MergeApprovals(old, []vocabulary.Approval{by("one", "a", "2"), by("one", "b", "2")})
+	want := []vocabulary.Approval{by("two", "a", "1"), by("one", "gone", "1"), by("one", "a", "2"), by("one", "b", "2")}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("merged %v, want %v", got, want)
+	}
+	if len(old) != 3 || !reflect.DeepEqual(old[0], by("one", "a", "1")) {
+		t.Error("the old ones were changed")
+	}
 }
