@@ -13,8 +13,10 @@
 // masked table, and unmasks the answers. It does nothing with a descriptor or
 // key that is not in the gateway's log under a signed checkpoint that is
 // consistent with the last one this identity saw. A receipt is held to the log's
-// signature and to the request; whether it is in the same log as the rest, an
-// audit of the log with the receipts says.
+// signature, to the request, and to the same log: the checkpoint that it is under
+// is proved to continue the last one seen, or to be continued by it. Where the
+// log's key has changed, the client follows the hand-overs that old and new keys
+// signed from the key that it was enrolled with.
 //
 // # What leaves the machine
 //

@@ -47,6 +47,14 @@
 // tlog-proof. Both are read and written by filippo.io/torchwood too, which the
 // tests check; it is not imported because it brings net/http along.
 //
+// The key that signs checkpoints may change, by a [HandOver] that the old key and
+// the new one sign: a signed note about one tree, carried by the key entry that
+// follows that tree. The old key signs no larger tree, the new key no smaller one
+// nor that one. [LogKeys] leads from any one of a log's keys to all others, and
+// holds each checkpoint to the key of its size. What a key signed before it was
+// retired stays good; that a thief of a retired key cannot deceive somebody who
+// has not heard of its retirement is not claimed.
+//
 // # Errors
 //
 // What does not decode is an error that wraps [ErrMalformed]; [FieldError] names
