@@ -170,7 +170,7 @@ func (e *env) bindAsk(cmd *cobra.Command, product, purpose, grant *string) {
 
 func (e *env) printQuote(q *pb.QuoteResponse) {
 	if !q.GetAdmitted() {
-		e.say(e.T("quote.refused", e.reason(q.GetReason()), q.GetRule()))
+		e.say(e.T("quote.refused", e.reason(q.GetReason()), e.Word(q.GetRule())))
 		return
 	}
 	if q.GetGrant() == "" {

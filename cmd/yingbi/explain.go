@@ -219,10 +219,10 @@ func (e *env) explainPrice(entry *ledger.Entry, call *ledger.Call) {
 
 func (e *env) explainDenied(entry *ledger.Entry, d *ledger.Denied) {
 	if d.Header == nil {
-		e.say(e.T("explain.denied-count", d.Count, clock(*d.From), clock(*d.To), entry.Seq, e.reason(string(d.Reason)), d.Rule))
+		e.say(e.T("explain.denied-count", d.Count, clock(*d.From), clock(*d.To), entry.Seq, e.reason(string(d.Reason)), e.Word(d.Rule)))
 	} else {
 		e.say(e.T("explain.job", d.Header.Job, d.Enterprise, d.Header.Units, d.Header.Product, e.Word(d.Header.Purpose)))
-		e.say(e.T("explain.denied", entry.Seq, clock(entry.Time), e.reason(string(d.Reason)), d.Rule))
+		e.say(e.T("explain.denied", entry.Seq, clock(entry.Time), e.reason(string(d.Reason)), e.Word(d.Rule)))
 	}
 	e.say(e.T("explain.denied-free"))
 	if does := e.advice(d.Reason); does != "" {

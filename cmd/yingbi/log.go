@@ -152,7 +152,7 @@ func (v *env) describe(e *ledger.Entry) (what, amount string) {
 	case e.Publish != nil:
 		return v.T("log.what-publish", e.Publish.Product, e.Publish.Epoch, e.Publish.Version), ""
 	case e.Denied != nil:
-		return v.T("log.what-denied", v.reason(string(e.Denied.Reason)), e.Denied.Rule, e.Denied.Count), ""
+		return v.T("log.what-denied", v.reason(string(e.Denied.Reason)), v.Word(e.Denied.Rule), e.Denied.Count), ""
 	case e.Access != nil:
 		return fmt.Sprintf("%s %s", v.Word(e.Access.Action), e.Access.Object), ""
 	case e.Key != nil:

@@ -123,7 +123,7 @@ func refusal(e *sdk.Error) string {
 	if e.Rule == "" {
 		return fmt.Sprintf("%s：%s（%s）", Zh.Phrase(e.Op), message, e.Reason)
 	}
-	return fmt.Sprintf("%s：%s（%s，规则 %s）", Zh.Phrase(e.Op), message, e.Reason, e.Rule)
+	return fmt.Sprintf("%s：%s（%s，规则 %s）", Zh.Phrase(e.Op), message, e.Reason, Zh.Word(e.Rule))
 }
 
 // operations are what the operating system was asked for.
