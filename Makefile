@@ -3,7 +3,7 @@
 
 SLOW := YINGBI_SLOW=1
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-FUZZTIME ?= 60s
+FUZZTIME ?= 24m
 
 test:
 	go test ./...
