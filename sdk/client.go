@@ -75,6 +75,9 @@ func Dial(target string, id *Identity, options ...Option) (*Client, error) {
 		}
 	}
 	c.trust = &trust{path: filepath.Join(c.state, "checkpoint"), chain: filepath.Join(c.state, "handovers"), pinned: verifier}
+	if err := c.trust.setAside(context.Background()); err != nil {
+		return nil, fmt.Errorf("dial %s: %w", target, err)
+	}
 	c.conn, err = grpc.NewClient(target,
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
 		grpc.WithDefaultServiceConfig(retries),

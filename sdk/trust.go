@@ -115,6 +115,9 @@ var errOvertaken = errors.New("another process fetched a checkpoint meanwhile")
 // shown two logs must not both go on.
 func (t *trust) advance(ctx context.Context, last seen, o offer) (tlog.Tree, *ledger.LogKeys, error) {
 	fail := func(err error) (tlog.Tree, *ledger.LogKeys, error) { return tlog.Tree{}, nil, err }
+	if err := t.sameLog(o.checkpoint); err != nil {
+		return fail(err)
+	}
 	keys, err := t.keys(last, o.handOvers)
 	if err != nil {
 		return fail(t.evidence(err, o))

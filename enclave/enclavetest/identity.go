@@ -35,15 +35,27 @@ func (d *Domain) IdentityOf(code, grants string) *sdk.Identity {
 	must(err)
 	request, err := vocabulary.DecodeIdentityRequest([]byte(strings.TrimSpace(string(b))))
 	must(err)
-	cert, err := d.SignIdentity(d.T.Context(), request)
-	must(err)
-	enrolment, err := json.Marshal(sdk.Enrolment{V: 1, Origin: d.Origin(), Log: d.VKey(), CA: string(d.CA()), Certificate: string(cert)})
-	must(err)
-	must(os.WriteFile(filepath.Join(dir, "enrolment.json"), enrolment, 0o600))
+	d.Enrol(dir, request)
 	d.MustApply(fmt.Sprintf("kind: Enterprise\nid: %s\ntitle: {en: Northern}\nsigningKey: %s\nstanding: good\njurisdiction: CN\n",
 		code, ledger.FormatKey(id.Public())))
 	d.MustApply(grants)
 	id, err = sdk.LoadIdentity(dir)
 	must(err)
 	return id
+}
+
+// Enrol signs a request and puts the enrolment into the identity's folder.
+func (d *Domain) Enrol(dir string, request *vocabulary.IdentityRequest) {
+	d.T.Helper()
+	cert, err := d.SignIdentity(d.T.Context(), request)
+	if err != nil {
+		d.T.Fatal(err)
+	}
+	enrolment, err := json.Marshal(sdk.Enrolment{V: 1, Origin: d.Origin(), Log: d.VKey(), CA: string(d.CA()), Certificate: string(cert)})
+	if err != nil {
+		d.T.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "enrolment.json"), enrolment, 0o600); err != nil {
+		d.T.Fatal(err)
+	}
 }

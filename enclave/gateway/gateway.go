@@ -179,7 +179,8 @@ func stateError(doing string, err error) error {
 		return unavailable("keyring", keyringRetry, fmt.Errorf("%s: %w", doing, err))
 	case errors.Is(err, state.ErrUnconfirmed), errors.Is(err, state.ErrBusy):
 		return unavailable("state", retryAfter, fmt.Errorf("%s: %w", doing, err))
-	case errors.Is(err, state.ErrBelowMark), errors.Is(err, state.ErrForked), errors.Is(err, state.ErrClosed), errors.Is(err, keyring.ErrRetired):
+	case errors.Is(err, state.ErrBelowMark), errors.Is(err, state.ErrForked), errors.Is(err, state.ErrHandedOver),
+		errors.Is(err, state.ErrClosed), errors.Is(err, keyring.ErrRetired):
 		return unavailable("state", 0, fmt.Errorf("%s: %w", doing, err))
 	}
 	return internal(doing, err)
