@@ -35,7 +35,8 @@ func FuzzDecodeFile(f *testing.F) {
 		must(t, err)
 		file2, err := decodeFile(again)
 		must(t, err)
-		if !bytes.Equal(file2.id, file.id) || file2.unlock != file.unlock || !bytes.Equal(file2.identity, file.identity) || !bytes.Equal(file2.secrets, file.secrets) {
+		if !bytes.Equal(file2.id, file.id) || file2.unlock != file.unlock || !bytes.Equal(file2.identity, file.identity) || !bytes.Equal(file2.secrets, file.secrets) || (file.recovery == nil) != (file2.recovery == nil) ||
+			file.recovery != nil && (!bytes.Equal(file2.recovery.recovery, file.recovery.recovery) || !bytes.Equal(file2.recovery.identity, file.recovery.identity)) {
 			t.Error("decoding and encoding changed the file")
 		}
 	})
