@@ -65,8 +65,20 @@ func (s *vaultSession) askToken(ctx context.Context) (token string, _ vaultLogin
 	if err != nil {
 		return "", vaultLogin{}, err
 	}
+	client := s.anyone
+	if a.Method == VaultCert {
+		// Connections that are open show the certificate that they were made with.
+		h, err := newVaultHTTP(s.config)
+		if err != nil {
+			return "", vaultLogin{}, err
+		}
+		defer h.CloseIdleConnections()
+		if client, err = s.newClient(h); err != nil {
+			return "", vaultLogin{}, err
+		}
+	}
 	var answer vaultAuthAnswer
-	err = s.once(ctx, s.anyone, vaultRequest{path: "auth/" + a.Mount + "/login", body: body}, &answer)
+	err = s.once(ctx, client, vaultRequest{path: "auth/" + a.Mount + "/login", body: body}, &answer)
 	var refused *vaultRefusal
 	if errors.As(err, &refused) || errors.Is(err, errVaultAbsent) || errors.Is(err, ErrDenied) {
 		// Vault answers in any of these ways to credentials that it does not know.
@@ -172,7 +184,7 @@ func (s *vaultSession) takeToken(ctx context.Context) (token string, _ vaultLogi
 	if err != nil {
 		return "", vaultLogin{}, fmt.Errorf("reading keyring.vault.auth.tokenFile: %w", err)
 	}
-	client, err := s.newClient()
+	client, err := s.newClient(s.http)
 	if err != nil {
 		return "", vaultLogin{}, err
 	}

@@ -80,6 +80,30 @@ func certLogin(t *testing.T, server *vaulttest.Server) keyring.VaultAuth {
 	return keyring.VaultAuth{Method: keyring.VaultCert, CertFile: cert, KeyFile: key}
 }
 
+// testNewCertificate: a certificate that was renewed in its file is shown at the
+// next login, although connections are open that were made with the old.
+func testNewCertificate(t *testing.T, server *vaulttest.Server) {
+	names := func(uri string) {
+		t.Helper()
+		server.Shell("vault write auth/cert/certs/renewed certificate=@" + server.CAFile + " allowed_uri_sans=" + uri +
+			" token_policies=yingbi-serve token_no_default_policy=true token_ttl=1h")
+	}
+	names("yingbi://server/old")
+	c := server.Role("serve")
+	cert, key := server.Certificate("yingbi://server/old")
+	c.Auth = keyring.VaultAuth{Method: keyring.VaultCert, Role: "renewed", CertFile: cert, KeyFile: key}
+	k := openVault(t, c)
+	names("yingbi://server/new")
+	newCert, newKey := server.Certificate("yingbi://server/new")
+	check(t, os.Rename(newKey, key))
+	check(t, os.Rename(newCert, cert))
+	_, err := server.Root.Logical().Write("sys/leases/revoke-prefix/auth/cert", nil)
+	check(t, err)
+	if _, err := k.Mark(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // jwt signs claims with ES256.
 func jwt(t *testing.T, key *ecdsa.PrivateKey, claims map[string]any) string {
 	t.Helper()

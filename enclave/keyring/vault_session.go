@@ -49,17 +49,15 @@ const (
 )
 
 func newVaultSession(ctx context.Context, c VaultConfig) (*vaultSession, error) {
-	transport, err := vaultTransport(c)
+	h, err := newVaultHTTP(c)
 	if err != nil {
 		return nil, err
 	}
-	s := &vaultSession{config: c, http: &http.Client{Transport: limitAnswers{transport}, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse
-	}}, wake: make(chan struct{}, 1)}
-	if s.anyone, err = s.newClient(); err != nil {
+	s := &vaultSession{config: c, http: h, wake: make(chan struct{}, 1)}
+	if s.anyone, err = s.newClient(h); err != nil {
 		return nil, err
 	}
-	if s.client, err = s.newClient(); err != nil {
+	if s.client, err = s.newClient(h); err != nil {
 		return nil, err
 	}
 	if err := s.logIn(ctx); err != nil {
@@ -71,9 +69,9 @@ func newVaultSession(ctx context.Context, c VaultConfig) (*vaultSession, error) 
 	return s, nil
 }
 
-// vaultTransport checks the server's certificate whatever the environment says:
+// newVaultHTTP checks the server's certificate whatever the environment says:
 // the api's own would heed VAULT_SKIP_VERIFY.
-func vaultTransport(c VaultConfig) (*http.Transport, error) {
+func newVaultHTTP(c VaultConfig) (*http.Client, error) {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.CAFile != "" {
 		pem, err := os.ReadFile(c.CAFile)
@@ -94,12 +92,14 @@ func vaultTransport(c VaultConfig) (*http.Transport, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig, t.MaxIdleConnsPerHost, t.MaxResponseHeaderBytes = conf, 64, 64<<10
 	t.ForceAttemptHTTP2 = true
-	return t, nil
+	return &http.Client{Transport: limitAnswers{t}, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}, nil
 }
 
-func (s *vaultSession) newClient() (*api.Client, error) {
+func (s *vaultSession) newClient(h *http.Client) (*api.Client, error) {
 	client, err := api.NewClient(&api.Config{
-		Address: s.config.Address, HttpClient: s.http, DisableRedirects: true,
+		Address: s.config.Address, HttpClient: h, DisableRedirects: true,
 		MaxRetries: maxVaultTries - 1, CheckRetry: tryAgain,
 		Backoff: func(_, _ time.Duration, _ int, r *http.Response) time.Duration { return putOff(r) },
 	})

@@ -25,7 +25,7 @@ func TestVault(t *testing.T) {
 		name string
 		test func(*testing.T, *vaulttest.Server)
 	}{
-		{"policies", testPolicies}, {"second domain", testSecondDomain}, {"logins", testLogins}, {"revoked", testRevoked}, {"logout", testLogout}, {"environment", testEnvironment}, {"renewal", testRenewal},
+		{"policies", testPolicies}, {"second domain", testSecondDomain}, {"logins", testLogins}, {"new certificate", testNewCertificate}, {"revoked", testRevoked}, {"logout", testLogout}, {"environment", testEnvironment}, {"renewal", testRenewal},
 		{"states", testStates}, {"configuration", testConfiguration}, {"tampering", testTampering}, {"lost answers", testLostAnswers},
 	} {
 		t.Run(tc.name, func(t *testing.T) { tc.test(t, server) })
