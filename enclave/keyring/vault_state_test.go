@@ -119,7 +119,14 @@ func testTampering(t *testing.T, server *vaulttest.Server) {
 	wantErr(t, "not a keyring's", err, keyring.ErrCorrupt)
 
 	check(t, k.AdvanceMark(ctx, keyring.Mark{}, markAt(7, 0)))
-	shell("vault kv put yingbi-kv/DOMAIN/mark size=6 root=00 || vault kv put -cas=2 yingbi-kv/DOMAIN/mark size=6 root=00")
+	for size := int64(7); size < 12; size++ {
+		check(t, k.AdvanceMark(ctx, markAt(size, 0), markAt(size+1, 0)))
+	}
+	if out := server.Shell("vault kv metadata get -format=json yingbi-kv/" + c.KV.Path + "/mark"); strings.Count(out, `"deletion_time"`) > 2 {
+		t.Errorf("old marks are kept:\n%s", out)
+	}
+	shell("if vault kv put yingbi-kv/DOMAIN/mark size=6 root=00; then echo written without check-and-set; exit 1; fi")
+	shell("vault kv put -cas=7 yingbi-kv/DOMAIN/mark size=6 root=00")
 	_, err = k.Mark(ctx)
 	wantErr(t, "a mark of other form", err, keyring.ErrCorrupt)
 	shell("vault kv delete yingbi-kv/DOMAIN/mark")
