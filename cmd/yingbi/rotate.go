@@ -112,7 +112,11 @@ func (e *env) rotateLedgerCommand() *cobra.Command {
 				return err
 			}
 			e.say(e.T("rotate.ledger.done", seq))
-			e.say(e.T("init.vkey", d.VKey()))
+			vkey, err := d.CurrentVKey(cmd.Context())
+			if err != nil {
+				return err
+			}
+			e.say(e.T("init.vkey", vkey))
 			return nil
 		})
 }
