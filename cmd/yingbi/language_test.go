@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -85,6 +86,7 @@ func TestUsageIsCobras(t *testing.T) {
 // In Chinese, no line of any command's help is English: every line that says
 // something says it in Chinese.
 func TestHelpIsChineseThroughout(t *testing.T) {
+	var pages bytes.Buffer
 	eachCommand(text.Zh, func(cmd *cobra.Command) {
 		var b bytes.Buffer
 		cmd.SetOut(&b)
@@ -92,6 +94,7 @@ func TestHelpIsChineseThroughout(t *testing.T) {
 			t.Fatal(err)
 		}
 		cmd.SetOut(io.Discard)
+		fmt.Fprintf(&pages, "$ %s --help\n%s\n", cmd.CommandPath(), b.String())
 		for line := range strings.Lines(b.String()) {
 			line = strings.TrimSpace(line)
 			chinese := strings.ContainsFunc(line, func(r rune) bool { return unicode.Is(unicode.Han, r) })
@@ -100,4 +103,5 @@ func TestHelpIsChineseThroughout(t *testing.T) {
 			}
 		}
 	})
+	golden(t, "help.zh", pages.Bytes())
 }

@@ -57,7 +57,7 @@ func TestErrorsByTheirFormats(t *testing.T) {
 		{errors.New("receipt twelve"), "receipt twelve"},
 		{errors.New("a descriptor in JSON"), "JSON 形式的描述符"},
 		// What nobody translated stays as it is; what it wraps does not.
-		{errors.New("a flux capacitor is missing"), "a flux capacitor is missing"},
+		{errors.New("a flux capacitor lacks its spring"), "a flux capacitor lacks its spring"},
 		{fmt.Errorf("the flux capacitor: %w", errBase), "the flux capacitor：密钥库：口令错误"},
 		{fmt.Errorf("the flux capacitor (%w) is gone", errBase), "the flux capacitor (密钥库：口令错误) is gone"},
 		// Somebody's words are nobody's errors.
