@@ -16,8 +16,8 @@ const (
 	taskGroups = 256
 )
 
-// Answer answers queries in their wire form, in order. Every query is checked
-// before any is worked on; a malformed one fails the call with ErrQuery and its
+// Answer answers queries in their wire form, in order. A malformed one fails the
+// call with ErrQuery: one of another length before any is worked on, with its
 // index. The same query gives the same answer. Memory is bounded, however many
 // queries there are.
 func (t *Table) Answer(ctx context.Context, queries [][]byte) ([][]byte, error) {
