@@ -259,7 +259,7 @@ func TestRestoreIsHeldToTheMark(t *testing.T) {
 	// A mark that moves while the backup is restored is one of a domain in use.
 	o.Mark = mark
 	o.TestAt = func(point string) {
-		if point == "logged" {
+		if point == "verified" {
 			u.ask(t, u.Domain.Domain, 1)
 		}
 	}

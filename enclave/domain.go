@@ -82,7 +82,7 @@ func Open(ctx context.Context, dir string, unlock keyring.Unlock, o Options) (_ 
 		return nil, err
 	}
 	d.world = world.NewFollower(d.store)
-	return d, d.tidy()
+	return d, d.tidy(ctx)
 }
 
 // openStore opens or creates the domain's database.
@@ -108,7 +108,7 @@ func (d *Domain) Close() error {
 }
 
 // tidy removes what interrupted verbs left, unless a verb is running.
-func (d *Domain) tidy() error {
+func (d *Domain) tidy(ctx context.Context) error {
 	release, err := d.tryLock()
 	if errors.Is(err, ErrBusy) {
 		return nil
@@ -119,6 +119,9 @@ func (d *Domain) tidy() error {
 	// An Init that died after its last act but one.
 	if err := os.Remove(filepath.Join(d.dir, markerFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(err, release())
+	}
+	if err := d.completeRestore(ctx); err != nil {
+		return errors.Join(fmt.Errorf("completing the restore: %w", err), release())
 	}
 	if err := errors.Join(os.RemoveAll(filepath.Join(d.dir, stageDir)), os.RemoveAll(filepath.Join(d.dir, restoreMarker))); err != nil {
 		return errors.Join(fmt.Errorf("removing what an interrupted restore left: %w", err), release())

@@ -227,7 +227,7 @@ func (r *restore) write(n *NewLog, c *Config, entries []ledger.Entry, spent []sp
 	if _, err := store.Update(r.ctx, func(tx *state.Tx) error { return begin(tx, log, spent) }); err != nil {
 		return fmt.Errorf("beginning the new log: %w", err)
 	}
-	r.at("logged")
+	r.at("begun anew")
 	return r.transfer(&Domain{store: store})
 }
 

@@ -61,7 +61,7 @@ const stageDir = "restoring"
 const markFile = "mark"
 
 // RestorePoints are the points that a restore passes, in order.
-var RestorePoints = []string{"claimed", "begun", "marked", "loaded", "copied", "opened", "verified", "logged", "moving", "moved", "database", "configured"}
+var RestorePoints = []string{"claimed", "begun", "marked", "loaded", "copied", "opened", "verified", "begun anew", "database", "moving", "moved", "configured", "logged"}
 
 // Restore makes the domain of a backup in dir, a new or empty folder, which may
 // hold the mark of the domain that was lost. All of it is made or nothing: a
@@ -139,6 +139,7 @@ type restore struct {
 type restoreNote struct {
 	Mark     bool   `json:"mark"`     // the folder held a mark when the restore began
 	Database string `json:"database"` // digest of the DSN that is loaded; empty: none yet
+	Log      bool   `json:"log"`      // the restore is to be logged by whoever opens the domain first
 }
 
 func (r *restore) progress(stage string, done, total int64) {

@@ -2,6 +2,7 @@ package enclave
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,8 +28,8 @@ func lockMarker(path, dir string) (free func() error, err error) {
 	return lock.Unlock, nil
 }
 
-// finish verifies what is in the stage, and makes the log go on: the same, by an
-// entry that it was restored, or another.
+// finish verifies what is in the stage, and puts the database in its place: the
+// same log's, or that of another which is begun.
 func (r *restore) finish(made *Restored) (err error) {
 	if r.o.NewLog != "" {
 		made.NewLog, err = r.begin()
@@ -44,11 +45,30 @@ func (r *restore) finish(made *Restored) (err error) {
 		return err
 	}
 	r.at("verified")
-	if err := d.logRestore(r.ctx); err != nil {
+	// Logged once the domain is in its place: an entry moves the mark, and with
+	// keys in Vault that is the one that the restore would have to begin anew from.
+	r.marker.Log = true
+	if err := r.mark(); err != nil {
 		return err
 	}
-	r.at("logged")
 	return r.transfer(d)
+}
+
+// completeRestore does the last act of a restore, where it was not done yet: the
+// entry. The caller holds the domain's lock.
+func (d *Domain) completeRestore(ctx context.Context) error {
+	text, err := os.ReadFile(filepath.Join(d.dir, restoreMarker))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var note restoreNote
+	if json.Unmarshal(text, &note) != nil || !note.Log {
+		return nil
+	}
+	return d.logRestore(ctx)
 }
 
 // logRestore logs that the domain was restored, and takes up a log that was
@@ -220,12 +240,21 @@ func (r *restore) place() error {
 	}
 	r.placed = true
 	r.at("configured")
+	if r.marker.Log { // opening it does what is left
+		d, err := Open(r.ctx, r.dir, r.unlock, Options{Clock: r.o.Clock})
+		if err != nil {
+			return fmt.Errorf("the domain is restored; opening it: %w", err)
+		}
+		if err := d.Close(); err != nil {
+			return err
+		}
+	}
+	r.at("logged")
 	return errors.Join(os.RemoveAll(r.stage), os.RemoveAll(filepath.Join(r.dir, restoreMarker)))
 }
 
-// placeMark: a mark that was found stays as it was found, behind the database by
-// the restore's own entry; opening the domain brings it up. Other marks come from
-// the stage.
+// placeMark: a mark that was found stays as it was found; opening the domain
+// brings it up to the database. Other marks come from the stage.
 func (r *restore) placeMark() error {
 	to := filepath.Join(r.dir, markFile)
 	if r.backup.manifest.Keyring != KeyringEmbedded {
