@@ -79,7 +79,9 @@ const (
 // Init makes a domain in dir, which is created where it is missing, and opens
 // it. Where there is one already it changes nothing and gives ErrExists. An
 // Init that was interrupted is begun anew: until it is finished, nothing can
-// have been signed or stored that anyone relies on.
+// have been signed or stored that anyone relies on. With the keys in Vault, one
+// that had come as far as entry 0 has moved the mark there, which nothing sets
+// back: keyring.ErrExists says so, and another path in Vault is needed.
 func Init(ctx context.Context, dir string, o InitOptions) (_ *Domain, err error) {
 	config, err := o.config()
 	if err != nil {

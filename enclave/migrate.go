@@ -198,79 +198,6 @@ func (m *migration) target(ctx context.Context) (movable, error) {
 	return keyring.Create(path, m.Unlock, o)
 }
 
-// keepAside moves the embedded keyring that was left for Vault out of the way of
-// the new one, which it must not be taken for.
-func (m *migration) keepAside() error {
-	moving := filepath.Join(m.dir, movingFile)
-	if _, err := os.Lstat(moving); err == nil {
-		return nil // done: what is there is the new one
-	}
-	folder := ""
-	for n := 1; folder == ""; n++ { // the first free one, or one that was begun
-		name := filepath.Join(m.dir, keptDir+strconv.Itoa(n))
-		if _, err := os.Lstat(keyring.MarkPath(filepath.Join(name, keyringFile))); errors.Is(err, fs.ErrNotExist) {
-			folder = name
-		} else if err != nil {
-			return err
-		}
-	}
-	path, kept := filepath.Join(m.dir, keyringFile), filepath.Join(folder, keyringFile)
-	for from, to := range map[string]string{path: kept, keyring.MarkPath(path): keyring.MarkPath(kept)} {
-		if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err := os.MkdirAll(folder, 0o700); err != nil {
-			return err
-		}
-		if err := os.Rename(from, to); err != nil {
-			return err
-		}
-	}
-	if err := syncDir(m.dir); err != nil {
-		return err
-	}
-	return writeFile(moving, nil, 0o600)
-}
-
-// authorityBefore takes the domain's authority out of the embedded keyring that
-// was moved to Vault.
-func (m *migration) authorityBefore(ctx context.Context) (_ []byte, err error) {
-	want, err := m.from.Root(ctx)
-	if err != nil {
-		return nil, err
-	}
-	kept, err := filepath.Glob(filepath.Join(m.dir, keptDir+"*", keyringFile))
-	if err != nil {
-		return nil, err
-	}
-	var problems []error
-	for _, path := range kept {
-		authority, err := authorityOf(ctx, path, m.Before, want)
-		if err == nil {
-			return authority, nil
-		}
-		problems = append(problems, fmt.Errorf("%s: %w", path, err))
-	}
-	return nil, fmt.Errorf("the certificate authority's key does not leave Vault: the embedded keyring that the domain had before is needed for it, in %s: %w",
-		filepath.Join(m.dir, keptDir+"1"), errors.Join(append(problems, fs.ErrNotExist)...))
-}
-
-func authorityOf(ctx context.Context, path string, unlock keyring.Unlock, want []byte) (_ []byte, err error) {
-	k, err := keyring.Open(path, unlock, keyring.Options{})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, k.Close()) }()
-	root, err := k.Root(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if !bytes.Equal(root, want) {
-		return nil, errors.New("it has another authority than the domain")
-	}
-	return k.Authority(ctx)
-}
-
 // copySecrets makes in the new keyring what the old one has and it has not, and
 // compares all of it.
 func (m *migration) copySecrets(ctx context.Context) error {
@@ -356,52 +283,6 @@ func (m *migration) rewrapTables(ctx context.Context) error {
 	}
 	return nil
 }
-
-// movingWrapper is two keyrings while keys move from one to the other: what it
-// wraps is under the new one, and opens there.
-type movingWrapper struct{ from, to keyring.Wrapper }
-
-// Wrapping says of what is under the old keyring that it is version 0.
-func (w movingWrapper) Wrapping(ctx context.Context, wrapped []byte) (version, newest int, err error) {
-	version, newest, err = w.to.Wrapping(ctx, wrapped)
-	if !errors.Is(err, keyring.ErrForeignKey) && !errors.Is(err, keyring.ErrUnwrap) {
-		return version, newest, err
-	}
-	_, newest, err = w.from.Wrapping(ctx, wrapped)
-	return 0, newest, err
-}
-
-func (w movingWrapper) Unwrap(ctx context.Context, context string, wrapped []byte) ([]byte, error) {
-	version, _, err := w.Wrapping(ctx, wrapped)
-	if err != nil {
-		return nil, err
-	}
-	if version == 0 {
-		return w.from.Unwrap(ctx, context, wrapped)
-	}
-	return w.to.Unwrap(ctx, context, wrapped)
-}
-
-func (w movingWrapper) Wrap(ctx context.Context, context string, dataKey []byte) ([]byte, error) {
-	wrapped, err := w.to.Wrap(ctx, context, dataKey)
-	if err != nil {
-		return nil, err
-	}
-	back, err := w.to.Unwrap(ctx, context, wrapped)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(back)
-	if !hmac.Equal(back, dataKey) {
-		return nil, fmt.Errorf("%w: the new keyring unwraps another key than it wrapped", keyring.ErrCorrupt)
-	}
-	return wrapped, nil
-}
-
-var errMoving = errors.New("a keyring that is being moved rotates nothing")
-
-func (movingWrapper) RotateWrapping(context.Context) (int, error)  { return 0, errMoving }
-func (movingWrapper) DestroyWrapping(context.Context) (int, error) { return 0, errMoving }
 
 // verify holds the authority of the new keyring against the old one's, and has
 // it sign a certificate, whose key is thrown away.

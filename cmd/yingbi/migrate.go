@@ -73,7 +73,7 @@ func (e *env) keyringMigrateCommand() *cobra.Command {
 			if err != nil {
 				return reveal(err)
 			}
-			e.say(e.T("keyring.migrate.done", done.Secrets, done.Tables, m.To.Kind))
+			e.say(e.T("keyring.migrate.done", m.To.Kind, done.Secrets, done.Tables))
 			shares.said(e, m.New.Recovery)
 			if done.Kept != "" {
 				e.note(e.T("keyring.migrate.kept", done.Kept))

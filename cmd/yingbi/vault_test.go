@@ -28,12 +28,18 @@ func TestReadmeMovesToVaultAndPostgreSQL(t *testing.T) {
 		}
 		page = strings.Replace(page, old, with, 1)
 	}
+	sample, err := filepath.Abs("../../deploy/sample")
+	if err != nil {
+		t.Fatal(err)
+	}
 	// The machine key opens the keyring of before alone.
 	out := server.Shell(`
 export LANG=C YINGBI_MACHINE_KEY=machine.key
 yingbi identity new keys/authoriser --role authoriser --id data-administration
 yingbi identity new keys/authority --role authority --id price-bureau
 yingbi init domain --operator 91310000MA1FL5XW2J --name Ops --authoriser keys/authoriser/public.key --authority keys/authority/public.key
+yingbi apply -d domain -f ` + sample + `/manifests/20-resources.yaml
+yingbi import -d domain business-licences ` + sample + `/licences.csv
 ` + page + `
 unset YINGBI_MACHINE_KEY
 yingbi identity new keys/reviewer --role reviewer --id reviewer-1
@@ -47,10 +53,10 @@ yingbi log -d moved --export log.jsonl
 yingbi audit log log.jsonl --log-key log.vkey --authoriser keys/authoriser/public.key --authority keys/authority/public.key
 `)
 	for _, want := range []string{
-		"4 secrets and the keys of 0 tables are in the keyring vault",
+		"Moved to the keyring vault: secrets 4, sealed tables 1;",
 		"keyring               vault",
 		"restored into moved",
-		"4 secrets and the keys of 0 tables are in the keyring embedded",
+		"Moved to the keyring embedded: secrets 4, sealed tables 1;",
 		`"id":"vault"`, `"id":"embedded"`,
 		"clean: ",
 	} {
