@@ -85,19 +85,20 @@ func certLogin(t *testing.T, server *vaulttest.Server) keyring.VaultAuth {
 func testNewCertificate(t *testing.T, server *vaulttest.Server) {
 	names := func(uri string) {
 		t.Helper()
-		server.Shell("vault write auth/cert/certs/renewed certificate=@" + server.CAFile + " allowed_uri_sans=" + uri +
+		server.Shell("vault write auth/renewed/certs/renewed certificate=@" + server.CAFile + " allowed_uri_sans=" + uri +
 			" token_policies=yingbi-serve token_no_default_policy=true token_ttl=1h")
 	}
+	server.Shell("vault auth enable -path=renewed cert")
 	names("yingbi://server/old")
 	c := server.Role("serve")
 	cert, key := server.Certificate("yingbi://server/old")
-	c.Auth = keyring.VaultAuth{Method: keyring.VaultCert, Role: "renewed", CertFile: cert, KeyFile: key}
+	c.Auth = keyring.VaultAuth{Method: keyring.VaultCert, Mount: "renewed", Role: "renewed", CertFile: cert, KeyFile: key}
 	k := openVault(t, c)
 	names("yingbi://server/new")
 	newCert, newKey := server.Certificate("yingbi://server/new")
 	check(t, os.Rename(newKey, key))
 	check(t, os.Rename(newCert, cert))
-	_, err := server.Root.Logical().Write("sys/leases/revoke-prefix/auth/cert", nil)
+	_, err := server.Root.Logical().Write("sys/leases/revoke-prefix/auth/renewed", nil)
 	check(t, err)
 	if _, err := k.Mark(t.Context()); err != nil {
 		t.Error(err)
