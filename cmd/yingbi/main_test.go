@@ -55,7 +55,8 @@ func TestExitStatus(t *testing.T) {
 		{exitUsage, []string{"quote", "--product", "p", "--purpose", "fun", "--units", "1"}, "--purpose fun: expected industry"},
 		{exitUsage, append(audit, filepath.Join(dir, "none")), "none"},
 		{exitUsage, append(audit, key), "not an export"},
-		{exitError, []string{"log", "-d", dir}, "passphrase"},
+		{exitError, []string{"log", "-d", dir}, "no domain here"},
+		{exitError, []string{"publish", "p", "-d", dir}, "passphrase"},
 		{exitError, []string{"products", "--identity", filepath.Join(dir, "key")}, "not enrolled"},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
@@ -105,7 +106,7 @@ func TestUnlockPrefersFlags(t *testing.T) {
 		{"nothing", nil, nil, "there is nobody to ask"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			code, _, errOut := runLine(t, c.environment, append([]string{"log", "-d", "nowhere"}, c.args...)...)
+			code, _, errOut := runLine(t, c.environment, append([]string{"publish", "p", "-d", "nowhere"}, c.args...)...)
 			if code != exitError || !strings.Contains(errOut, c.said) {
 				t.Errorf("exit status %d, said %q; want %q", code, errOut, c.said)
 			}
