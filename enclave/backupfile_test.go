@@ -6,11 +6,14 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/yingbi/yingbi/policy/ledger"
 )
 
 func sampleManifest() *backupManifest {
 	return &backupManifest{
-		Format: backupFormat, Origin: "test.example/yingbi", Operator: "91310000MA1FL5XW2J", Size: 3,
+		Format: backupFormat, Made: ledger.NewTime(time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)), Origin: "test.example/yingbi", Operator: "91310000MA1FL5XW2J", Size: 3,
 		Root: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", Keyring: KeyringEmbedded,
 		Layouts: backupLayouts{Config: configVersion, Database: 1}, Rows: map[string]int64{"entries": 3},
 		Items: []backupItem{{Name: ConfigFile}, {Name: keyringFile, Size: 7}, {Name: caFile}, {Name: databaseItem, Size: -1}, {Name: "sealed/a-1.parquet", Size: 9}},
