@@ -1,5 +1,5 @@
 # test needs Go alone. check adds what a release needs and installs what it needs for that.
-.PHONY: test check bench fuzz generate lint
+.PHONY: test check bench fuzz faults generate lint
 
 SLOW := YINGBI_SLOW=1
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -27,6 +27,10 @@ bench:
 
 fuzz:
 	.ci/fuzz $(FUZZTIME)
+
+# Kills and fails every verb at every point, and says how many; make check takes every few.
+faults:
+	YINGBI_FAULTS=all go test -timeout 60m -v ./enclave/faults | grep -v '^=== '
 
 generate:
 	.ci/generate

@@ -119,12 +119,17 @@ func NewIn(t testing.TB, k enclave.Keyring) *Domain {
 
 func newAt(t testing.TB, now time.Time, k enclave.Keyring) *Domain {
 	t.Helper()
+	return newWith(t, now, func(o *enclave.InitOptions) { o.Keyring = k })
+}
+
+func newWith(t testing.TB, now time.Time, with func(*enclave.InitOptions)) *Domain {
+	t.Helper()
 	d := &Domain{
 		T: t, Dir: filepath.Join(t.TempDir(), "domain"), Clock: &Clock{now: now},
 		Unlock: keyring.Passphrase([]byte("correct horse")), Authoriser: NewKey(t), Authority: NewKey(t), Reviewer: NewKey(t),
 	}
 	o := InitOptions(d.Clock.Now, public(d.Authoriser), public(d.Authority))
-	o.Keyring = k
+	with(&o)
 	var err error
 	d.Domain, err = enclave.Init(t.Context(), d.Dir, o)
 	if err != nil {
@@ -291,6 +296,13 @@ func Sector(i int) string { return []string{"retail", "transport", "health"}[i%3
 func Standard(t testing.TB) (*Domain, *Enterprise) {
 	t.Helper()
 	return standard(New(t))
+}
+
+// StandardOn is Standard at the machine's own time, on a database of the test's
+// own; "" is an SQLite file.
+func StandardOn(t testing.TB, database string) (*Domain, *Enterprise) {
+	t.Helper()
+	return standard(newWith(t, time.Now(), func(o *enclave.InitOptions) { o.Database = database }))
 }
 
 // StandardNow is Standard at the machine's own time: for a test in which a

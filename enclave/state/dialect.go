@@ -134,6 +134,9 @@ func (d *sqliteFile) open(use use) (*sql.DB, error) {
 		q.Set("mode", "ro")
 	}
 	u := url.URL{Scheme: "file", Path: d.path, RawQuery: q.Encode()}
+	if TestCalls != nil {
+		return sql.OpenDB(tracedSQLite{u.String()}), nil
+	}
 	return sql.Open("sqlite", u.String())
 }
 
@@ -176,6 +179,9 @@ func (d *postgres) create() error { return nil }
 
 func (d *postgres) open(use use) (*sql.DB, error) {
 	cfg := d.cfg.Copy()
+	if TestCalls != nil {
+		cfg.Tracer = tracer{}
+	}
 	setDefault := func(name, value string) {
 		if _, ok := cfg.RuntimeParams[name]; !ok {
 			cfg.RuntimeParams[name] = value
