@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -179,6 +180,9 @@ func (d *Domain) openImport(ctx context.Context, seq int64) (*sealed.Table, *led
 	}
 	path := sealedPath(d.dir, e.Import.Resource, e.Import.Version)
 	sum, err := sealed.Digest(ctx, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("%s is gone (entry %d): restore it, or import again", path, seq)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

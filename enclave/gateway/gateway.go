@@ -164,8 +164,8 @@ func registered(s *world.Snapshot, who vocabulary.Identity) error {
 	return nil
 }
 
-// keyringRetry is the hint given while the keyring's server cannot be used: it
-// takes a person, or a restart, to bring it back.
+// keyringRetry is the hint given while the keyring's server, or the database's
+// disk, cannot be used: it takes a person, or a restart, to bring it back.
 const keyringRetry = 5 * time.Second
 
 // stateError says what a failure of the database or of the keyring is to a
@@ -179,6 +179,8 @@ func stateError(doing string, err error) error {
 		return unavailable("keyring", keyringRetry, fmt.Errorf("%s: %w", doing, err))
 	case errors.Is(err, state.ErrUnconfirmed), errors.Is(err, state.ErrBusy):
 		return unavailable("state", retryAfter, fmt.Errorf("%s: %w", doing, err))
+	case errors.Is(err, state.ErrDisk):
+		return unavailable("state", keyringRetry, fmt.Errorf("%s: %w", doing, err))
 	case errors.Is(err, state.ErrBelowMark), errors.Is(err, state.ErrForked), errors.Is(err, state.ErrHandedOver),
 		errors.Is(err, state.ErrClosed), errors.Is(err, keyring.ErrRetired):
 		return unavailable("state", 0, fmt.Errorf("%s: %w", doing, err))

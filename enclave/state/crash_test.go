@@ -53,7 +53,7 @@ func crashChild() {
 	var out sync.Mutex
 	var next atomic.Int64
 	var callers sync.WaitGroup
-	for range 8 {
+	for range 16 {
 		callers.Go(func() {
 			for {
 				id := jobID(int(next.Add(1)))
@@ -107,6 +107,40 @@ func TestCrashBesideAnother(t *testing.T) {
 			}
 			checkSurvivors(t, s, acknowledged)
 		}
+	})
+}
+
+// Four processes with sixteen callers each settle the same jobs in one database,
+// are killed at some point and started again, five times each: one log, dense and
+// unforked, every job that any of them acknowledged once.
+func TestProcessesKilledAndRestarted(t *testing.T) {
+	if os.Getenv("YINGBI_SLOW") == "" {
+		t.Skip("slow: run by make check")
+	}
+	engines(t, func(t *testing.T, dsn func(testing.TB) string) {
+		b := newBed(t, dsn(t))
+		if err := b.store().Close(); err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		acknowledged := map[string]bool{}
+		var processes sync.WaitGroup
+		for p := range 4 {
+			processes.Go(func() {
+				for life := range 5 {
+					for id := range runCrashChild(t, b, Points[(3*p+4*life)%len(Points)], 5+3*life) {
+						mu.Lock()
+						acknowledged[id] = true
+						mu.Unlock()
+					}
+				}
+			})
+		}
+		processes.Wait()
+		s := b.again()
+		r := checkClean(t, s)
+		checkSurvivors(t, s, acknowledged)
+		t.Logf("20 processes killed: %d entries, %d jobs acknowledged", r.Tree.N, len(acknowledged))
 	})
 }
 

@@ -46,6 +46,8 @@ type dialect interface {
 	// transient tells whether err comes from losing the server, or from a
 	// transaction that it gave up: what was not committed can be done again.
 	transient(err error) bool
+	// explain says of the engine's own words what a person can do.
+	explain(err error) error
 	// inProcess tells whether the engine lives in this process, and is not a server.
 	inProcess() bool
 	migrations() goose.Dialect

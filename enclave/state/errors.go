@@ -22,6 +22,9 @@ var (
 	ErrUnconfirmed = errors.New("state: settled perhaps, but not confirmed: try the same job again")
 	// ErrBusy: another process holds the database's lock for too long.
 	ErrBusy = errors.New("state: the database is locked by another process: try again")
+	// ErrDisk: the database cannot be written. Nothing is lost that was
+	// acknowledged.
+	ErrDisk = errors.New("state: the database cannot be written")
 	// ErrNotFound: no such entry, job, answer or checkpoint, or no database.
 	ErrNotFound = errors.New("state: not found")
 	// ErrExists: the database is made already.

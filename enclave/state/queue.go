@@ -132,6 +132,8 @@ func (s *Store) runBatch(first *op) {
 	}
 	if err == nil {
 		s.at("persisted")
+	} else {
+		err = s.d.explain(err)
 	}
 	s.crowd = len(ops) > 1
 	for _, o := range ops {

@@ -62,8 +62,11 @@ func (p *pool) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
 func (p *pool) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
 	for wait := newPatience(readWait, nil); ; {
 		rows, err := p.tryQuery(ctx, text, args)
-		if err == nil || !p.d.transient(err) || !wait.again(ctx) {
-			return rows, err
+		if err == nil {
+			return rows, nil
+		}
+		if !p.d.transient(err) || !wait.again(ctx) {
+			return nil, p.d.explain(err)
 		}
 	}
 }

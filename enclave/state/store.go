@@ -90,7 +90,7 @@ func create(ctx context.Context, c Config, h hooks) (*Store, error) {
 	if err := d.create(); err != nil {
 		return nil, fmt.Errorf("making the database: %w", err)
 	}
-	if err := migrate(ctx, d, false); err != nil {
+	if err := d.explain(migrate(ctx, d, false)); err != nil {
 		return nil, fmt.Errorf("making the database: %w", err)
 	}
 	if err := initialise(ctx, d, c.Origin); err != nil {
@@ -144,7 +144,7 @@ func open(ctx context.Context, c Config, h hooks) (_ *Store, err error) {
 			return nil, err
 		}
 	}
-	if err := migrate(ctx, d, readOnly); err != nil {
+	if err := d.explain(migrate(ctx, d, readOnly)); err != nil {
 		return nil, fmt.Errorf("opening the database: %w", err)
 	}
 	s := &Store{
