@@ -68,9 +68,9 @@ func TestDiskFailsAtWrites(t *testing.T) {
 		once   bool
 		stride int
 	}{
-		{"full", syscall.ENOSPC, false, 1},
-		{"broken once", syscall.EIO, true, 3},
-		{"read-only", syscall.EROFS, false, 9},
+		{"full", syscall.ENOSPC, false, 2},
+		{"broken once", syscall.EIO, true, 5},
+		{"read-only", syscall.EROFS, false, 11},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			b := newBed(t, func() string { return "" })

@@ -60,7 +60,7 @@ var verbs = []verb{
 		_, err := d.RotateWrapping(ctx, true)
 		return err
 	})},
-	{"rotate columns", 9, nil, inDomain(func(ctx context.Context, d *enclave.Domain, _ *plan) error {
+	{"rotate columns", 19, nil, inDomain(func(ctx context.Context, d *enclave.Domain, _ *plan) error {
 		_, err := d.RotateColumns(ctx, "licences", nil)
 		return err
 	})},
@@ -72,13 +72,13 @@ var verbs = []verb{
 		_, err := d.RotateLedger(ctx)
 		return err
 	})},
-	{"backup", 9, (*bed).backupName, inDomain(func(ctx context.Context, d *enclave.Domain, p *plan) error {
+	{"backup", 31, (*bed).backupName, inDomain(func(ctx context.Context, d *enclave.Domain, p *plan) error {
 		if _, err := os.Stat(p.File); err == nil {
 			return nil // with its name, it is whole
 		}
 		return backup(ctx, d, p.File)
 	})},
-	{"restore", 17, (*bed).backup, restore},
+	{"restore", 41, (*bed).backup, restore},
 	{"init", 9, (*bed).empty, initialise},
 }
 
