@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/yingbi/yingbi/compute/lookup"
 	"github.com/yingbi/yingbi/enclave/internal/world"
@@ -72,7 +73,7 @@ func (d *Domain) Publish(ctx context.Context, product string, o PublishOptions) 
 		}
 		return &Published{Plan: plan, Seq: -1}, d.access(ctx, "dry-run", product, plan.Rows)
 	}
-	if err := d.removeOrphans(s); err != nil {
+	if err := errors.Join(d.removeOrphans(s), d.dropLookups(ctx, s, product)); err != nil {
 		return nil, fmt.Errorf("publishing %s: %w", product, err)
 	}
 	return d.publish(ctx, p, table, o)
@@ -270,6 +271,35 @@ func (d *Domain) removeOrphans(s *world.Snapshot) error {
 		}
 		if err := os.Remove(path); err != nil {
 			return fmt.Errorf("removing a table that is not served: %w", err)
+		}
+	}
+	return nil
+}
+
+// lookupMargin is how long lookups of an epoch are kept after its grace.
+const lookupMargin = 24 * time.Hour
+
+// dropLookups forgets the lookups of a product's epochs whose grace is over.
+func (d *Domain) dropLookups(ctx context.Context, s *world.Snapshot, product string) error {
+	live, ok := s.Version(product, 0, 0)
+	if !ok {
+		return nil
+	}
+	now, kept, all := d.clock(), map[int]bool{live.Epoch: true}, map[int]bool{}
+	for _, v := range s.Versions(product) {
+		all[v.Epoch] = true
+		for _, at := range []time.Time{now, now.Add(-lookupMargin)} {
+			if _, ok := s.Served(product, v.Epoch, v.Version, at); ok {
+				kept[v.Epoch] = true
+			}
+		}
+	}
+	for epoch := range all {
+		if kept[epoch] {
+			continue
+		}
+		if _, err := d.store.DropLookups(ctx, product, epoch); err != nil {
+			return err
 		}
 	}
 	return nil

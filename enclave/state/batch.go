@@ -45,6 +45,7 @@ type pending struct {
 	renewed   []string // keys of jobs
 	answers   []answerRow
 	lookups   []lookupRow
+	dropped   []string        // jobs whose lookups go
 	jobs      map[string]*Job // read or put; nil: there is none
 	counters  map[counterKey]*counter
 }

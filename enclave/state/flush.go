@@ -115,6 +115,9 @@ func (b *batch) flushUnlogged() error {
 	if err := b.w.insert(b.ctx, "INSERT INTO lookups (job, idx, digest)", "", 3, values); err != nil {
 		return fmt.Errorf("writing lookups: %w", err)
 	}
+	if err := b.flushDropped(); err != nil {
+		return err
+	}
 	if err := b.flushAnswers(); err != nil {
 		return fmt.Errorf("writing answers: %w", err)
 	}
