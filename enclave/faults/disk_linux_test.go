@@ -31,8 +31,7 @@ func TestKilledAtWrites(t *testing.T) {
 	b := newBed(t, func() string { return "" })
 	trapWorks(t, b)
 	round := 0
-	for i := range verbs {
-		v := &verbs[i]
+	for _, v := range chosen() {
 		var c tally
 		for n := 1; ; n += v.stride() {
 			round++
@@ -76,8 +75,7 @@ func TestDiskFailsAtWrites(t *testing.T) {
 			b := newBed(t, func() string { return "" })
 			trapWorks(t, b)
 			round := 0
-			for i := range verbs {
-				v := &verbs[i]
+			for _, v := range chosen() {
 				var c tally
 				said := map[string]int{}
 				for n := 1; ; n += v.stride() * fault.stride {

@@ -77,6 +77,17 @@ func verbNamed(name string) *verb {
 // everywhere says that every point is to be tried, as make faults does.
 var everywhere = os.Getenv("YINGBI_FAULTS") == "all"
 
+// chosen are the verbs to break: all, or the one that YINGBI_FAULTS_VERB names.
+func chosen() []*verb {
+	var out []*verb
+	for i := range verbs {
+		if name := os.Getenv("YINGBI_FAULTS_VERB"); name == "" || name == verbs[i].name {
+			out = append(out, &verbs[i])
+		}
+	}
+	return out
+}
+
 // stride is how far apart a verb's points are tried.
 func (v *verb) stride() int {
 	if everywhere {
@@ -263,8 +274,7 @@ func TestKilledAtDatabaseCalls(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBed(t, func() string { return database(t) })
 			round := 0
-			for i := range verbs {
-				v := &verbs[i]
+			for _, v := range chosen() {
 				var c tally
 				for n := 1; ; n += v.stride() {
 					round++

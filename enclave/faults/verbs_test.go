@@ -72,13 +72,13 @@ var verbs = []verb{
 		_, err := d.RotateLedger(ctx)
 		return err
 	})},
-	{"backup", 31, (*bed).backupName, inDomain(func(ctx context.Context, d *enclave.Domain, p *plan) error {
+	{"backup", 211, (*bed).backupName, inDomain(func(ctx context.Context, d *enclave.Domain, p *plan) error {
 		if _, err := os.Stat(p.File); err == nil {
 			return nil // with its name, it is whole
 		}
 		return backup(ctx, d, p.File)
 	})},
-	{"restore", 41, (*bed).backup, restore},
+	{"restore", 211, (*bed).backup, restore},
 	{"init", 9, (*bed).empty, initialise},
 }
 
