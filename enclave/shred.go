@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/yingbi/yingbi/enclave/internal/world"
 	"github.com/yingbi/yingbi/enclave/sealed"
@@ -54,12 +55,18 @@ func (d *Domain) ShredColumn(ctx context.Context, resource, column string, o Shr
 		return nil, fmt.Errorf("%w: resource %s", ErrUnknown, resource)
 	}
 	r := &Shredding{Seq: -1}
-	if r.Seq, r.Repeated = s.World.Shredded(resource, column); !r.Repeated {
+	if seq, ok := s.World.Shredded(resource, column); ok {
+		r.Seq, r.Repeated = seq, true
+	}
+	if r.Keys, err = d.keysOf(ctx, s.World, resource, column); err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	r.Epochs = s.World.MadeOf(resource, column)
+	if r.Keys > 0 || !r.Repeated {
 		if err := d.logShredColumn(ctx, s, r, resource, column, o.DryRun); err != nil {
 			return nil, fmt.Errorf("%s: %w", doing, err)
 		}
 	}
-	r.Epochs = s.World.MadeOf(resource, column)
 	if o.DryRun {
 		return r, nil
 	}
@@ -69,46 +76,54 @@ func (d *Domain) ShredColumn(ctx context.Context, resource, column string, o Shr
 	return r, d.removeOrphansNow(ctx)
 }
 
-// logShredColumn logs the shred together with the wrapping key that replaces the
-// one its keys are under.
-func (d *Domain) logShredColumn(ctx context.Context, s *world.Snapshot, r *Shredding, resource, column string, dryRun bool) error {
-	err := d.eachVersion(s.World, resource, func(path string, version int) error {
+// keysOf counts the sealed versions that have a column's key still.
+func (d *Domain) keysOf(ctx context.Context, w *admission.World, resource, column string) (keys int, err error) {
+	err = d.eachVersion(w, resource, func(path string, version int) error {
 		t, err := sealed.Open(ctx, d.ring, path, resource, version)
 		if err != nil {
 			return err
 		}
 		for _, c := range t.Columns() {
 			if c.Name == column && !c.Shredded {
-				r.Keys++
+				keys++
 			}
 		}
 		return t.Close()
 	})
-	if err != nil {
-		return err
+	return keys, err
+}
+
+// logShredColumn logs the shred, unless that was done, together with the wrapping
+// key that replaces those that its keys are under: always a fresh one. Under what
+// an interrupted rotation left, or what wrapped since an interrupted shred, the
+// column's keys may have been wrapped too.
+func (d *Domain) logShredColumn(ctx context.Context, s *world.Snapshot, r *Shredding, resource, column string, dryRun bool) error {
+	var entries []ledger.Entry
+	if !r.Repeated {
+		if r.Keys == 0 {
+			return fmt.Errorf("%w: no sealed version of %s has the column", ErrUnknown, resource)
+		}
+		entries = []ledger.Entry{{Kind: ledger.KindShred, Shred: &ledger.Shred{Object: ledger.ColumnObject(resource, column), Keys: r.Keys}}}
+		// A refusal comes before a wrapping key is made.
+		rehearse := func(*admission.World) ([]ledger.Entry, error) { return entries, nil }
+		if _, err := d.changeOr(ctx, true, rehearse); err != nil {
+			return err
+		}
 	}
-	if r.Keys == 0 {
-		return fmt.Errorf("%w: no sealed version of %s has the column", ErrUnknown, resource)
+	if dryRun {
+		return nil
 	}
-	entry := ledger.Entry{Kind: ledger.KindShred, Shred: &ledger.Shred{Object: ledger.ColumnObject(resource, column), Keys: r.Keys}}
-	// A refusal comes before a wrapping key is made.
-	rehearse := func(*admission.World) ([]ledger.Entry, error) { return []ledger.Entry{entry}, nil }
-	if _, err := d.changeOr(ctx, true, rehearse); err != nil || dryRun {
-		r.Seq = -1
-		return err
-	}
-	wrapping, err := d.newWrapping(ctx, s)
+	wrapping, err := d.ring.RotateWrapping(ctx)
 	if err != nil {
 		return err
 	}
 	seqs, err := d.change(ctx, func(*admission.World) ([]ledger.Entry, error) {
-		return append([]ledger.Entry{entry}, wrappingEntries(s, wrapping, true)...), nil
+		return slices.Concat(entries, wrappingEntries(s, wrapping, true)), nil
 	})
-	if err != nil {
-		return err
+	if err == nil && !r.Repeated {
+		r.Seq = seqs[0]
 	}
-	r.Seq = seqs[0]
-	return nil
+	return err
 }
 
 // finishShred destroys what a logged shred says is destroyed. What is done

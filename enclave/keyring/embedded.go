@@ -31,7 +31,7 @@ type Embedded struct {
 	seal    sealing           // how the file is sealed
 	secrets map[string][]byte // nil when closed
 	seen    [sha256.Size]byte // digest of the file that secrets came from
-	info    os.FileInfo       // of that file: a look at it is cheaper than reading
+	info    os.FileInfo       // of that file, nil where it is not known: a look at it is cheaper than reading
 }
 
 // sealing is how a keyring's file is sealed: what a new passphrase changes.
@@ -212,7 +212,8 @@ func (s *sealing) tag(body []byte, recovery *recoveryBlocks) []byte {
 	return h.Sum(nil)
 }
 
-// write seals the secrets, replaces the file, and only then takes them over.
+// write seals the secrets, replaces the file, and only then takes them over:
+// after an error k holds what it held, and the caller may clear the rest.
 // The caller holds the file's lock, and mu once others can see k.
 func (k *Embedded) write(s sealing, secrets map[string][]byte) error {
 	if len(secrets) > maxSecrets {
@@ -233,8 +234,8 @@ func (k *Embedded) write(s sealing, secrets map[string][]byte) error {
 		return err
 	}
 	k.seal, k.secrets, k.seen = s, secrets, sha256.Sum256(b)
-	k.info, err = os.Stat(k.path)
-	return err
+	k.info, _ = os.Stat(k.path) // nil: the next look reads the file
+	return nil
 }
 
 // change replaces the file by one in which edit changed the entries. Edit
