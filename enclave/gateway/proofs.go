@@ -42,7 +42,7 @@ func (g *Gateway) reached(ctx context.Context, since int64) error {
 	if since == 0 {
 		return nil
 	}
-	size, err := g.Store.Size(ctx)
+	size, err := g.Store.Reached(ctx, since)
 	if err != nil {
 		return stateError("reading the tree's size", err)
 	}
@@ -74,20 +74,23 @@ func (g *Gateway) joined(ctx context.Context, since int64, r *yingbipb.Receipt) 
 	if err != nil {
 		return nil, nil, stateError("proving consistency", err)
 	}
-	if handOvers, err = g.handOvers(ctx, since); err != nil {
+	if handOvers, err = g.handOvers(ctx, since, msg); err != nil {
 		return nil, nil, err
 	}
 	return onWireHashes(hashes), handOvers, nil
 }
 
-// handOvers are those of the log's key at a size or beyond. They are read after
-// the checkpoint that they are wanted for, and so are all that lead to its key.
-func (g *Gateway) handOvers(ctx context.Context, since int64) ([][]byte, error) {
-	s, err := g.snapshot(ctx)
-	if err != nil {
-		return nil, err
+// handOvers are those of the log's key at a size or beyond, all that lead to the
+// key of a checkpoint. Where the world at hand knows that key, they are in it.
+func (g *Gateway) handOvers(ctx context.Context, since int64, checkpoint []byte) ([][]byte, error) {
+	keys := g.World.Current().World.LogKeys()
+	if keys == nil || !keys.LastSigns(checkpoint) {
+		s, err := g.snapshot(ctx)
+		if err != nil {
+			return nil, err
+		}
+		keys = s.World.LogKeys()
 	}
-	keys := s.World.LogKeys()
 	if keys == nil {
 		return nil, nil
 	}
@@ -175,7 +178,7 @@ func (g *Gateway) proofs(ctx context.Context, since, seq int64) (*yingbipb.Check
 		return nil, stateError("proving consistency", err)
 	}
 	resp.Consistency = onWireHashes(hashes)
-	if resp.HandOvers, err = g.handOvers(ctx, since); err != nil {
+	if resp.HandOvers, err = g.handOvers(ctx, since, msg); err != nil {
 		return nil, err
 	}
 	if seq < 0 {

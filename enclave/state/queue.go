@@ -131,6 +131,7 @@ func (s *Store) runBatch(first *op) {
 		b, err = s.attempt(&ops, p)
 	}
 	if err == nil {
+		s.saw(b.settled.tree.N)
 		s.at("persisted")
 	} else {
 		err = s.d.explain(err)

@@ -23,7 +23,23 @@ func (s *Store) Size(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	s.saw(cp.tree.N)
 	return cp.tree.N, nil
+}
+
+// Reached is Size where readers see fewer than n entries; else it gives n or
+// more. Only what is beyond all that this process has seen takes a read: the log
+// never shrinks. If the database was set back, what is read next will tell.
+func (s *Store) Reached(ctx context.Context, n int64) (int64, error) {
+	if seen := s.seen.Load(); seen >= n {
+		return seen, nil
+	}
+	return s.Size(ctx)
+}
+
+func (s *Store) saw(size int64) {
+	for seen := s.seen.Load(); size > seen && !s.seen.CompareAndSwap(seen, size); seen = s.seen.Load() {
+	}
 }
 
 // Checkpoint is the newest signed checkpoint. Of an empty log there is none:
@@ -81,7 +97,7 @@ func (s *Store) checkpointPage(ctx context.Context, after int64, n int) ([]check
 // Consistency proves that the tree of size newer grew from that of size older.
 // There is nothing to prove from the empty tree, nor between equals.
 func (s *Store) Consistency(ctx context.Context, older, newer int64) ([]tlog.Hash, error) {
-	size, err := s.Size(ctx)
+	size, err := s.Reached(ctx, newer)
 	if err != nil {
 		return nil, err
 	}

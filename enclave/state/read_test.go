@@ -220,3 +220,24 @@ func TestCheckpoints(t *testing.T) {
 		}
 	})
 }
+
+// What a process has seen the log reach it need not read again: a settled call
+// is joined to what its caller saw without a read of the size.
+func TestReachedWithoutARead(t *testing.T) {
+	s := newBed(t, sqliteDSN(t)).store()
+	mustSettle(t, s, jobID(1), 1)
+	unread, cancel := context.WithCancel(t.Context())
+	cancel() // no read succeeds
+	if n, err := s.Reached(unread, 1); n != 1 || err != nil {
+		t.Errorf("settled here: %d, %v", n, err)
+	}
+	if _, err := s.Consistency(unread, 0, 1); err != nil {
+		t.Errorf("nothing to prove: %v", err)
+	}
+	if n, err := s.Reached(unread, 2); err == nil {
+		t.Errorf("beyond what was seen: %d without a read", n)
+	}
+	if n, err := s.Reached(t.Context(), 2); n != 1 || err != nil {
+		t.Errorf("beyond the log: %d, %v", n, err)
+	}
+}

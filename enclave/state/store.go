@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -57,6 +58,8 @@ type Store struct {
 	stop     chan struct{} // closed by Close
 	stopOnce sync.Once
 	ended    chan struct{} // closed when the settling goroutine has ended
+
+	seen atomic.Int64 // entries under the largest checkpoint that this process knows of
 
 	// The settling goroutine's own.
 	writer  *writer

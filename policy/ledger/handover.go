@@ -336,6 +336,17 @@ func (k *LogKeys) HandOvers() [][]byte {
 	return out
 }
 
+// LastSigns says whether a checkpoint names the newest of the keys as its
+// signer. It does not verify: it is for a checkpoint that is known to be good.
+func (k *LogKeys) LastSigns(msg []byte) bool {
+	v := k.keys[len(k.keys)-1].v
+	_, err := note.Open(msg, note.VerifierList())
+	var unverified *note.UnverifiedNoteError
+	return errors.As(err, &unverified) && slices.ContainsFunc(unverified.Note.UnverifiedSigs, func(s note.Signature) bool {
+		return s.Name == v.Name() && s.Hash == v.KeyHash()
+	})
+}
+
 // ErrRetired: a checkpoint is signed by a key of the log that does not sign
 // trees of its size: one that had handed over, or was not yet handed over to.
 // Wraps ErrSignature.

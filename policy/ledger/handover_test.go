@@ -203,3 +203,18 @@ func FuzzOpenHandOver(f *testing.F) {
 		}
 	})
 }
+
+func TestLastSigns(t *testing.T) {
+	keys, errs := NewLogKeys(verifierOf(t, "log"), [][]byte{handOver(t, "log", "second", 5)}...)
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	for name, want := range map[string]bool{"log": false, "second": true, "third": false} {
+		if got := keys.LastSigns(checkpointBy(t, name, 9)); got != want {
+			t.Errorf("a checkpoint of %s: %v", name, got)
+		}
+	}
+	if keys.LastSigns([]byte("second")) {
+		t.Error("no note at all")
+	}
+}
