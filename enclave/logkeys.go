@@ -131,6 +131,7 @@ func (d *Domain) RotateLedger(ctx context.Context) (seq int64, err error) {
 			if tx.ControlSeq() != s.Seq {
 				return ErrMoved
 			}
+			var err error // of this run: it may run again
 			seq, err = tx.Rekey(ledger.Entry{Kind: ledger.KindKey, Actor: d.operatorURI(), Key: &ledger.Key{
 				Action: "rotate", Purpose: ledger.PurposeLedger, ID: name,
 			}}, next)

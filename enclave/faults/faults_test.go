@@ -57,6 +57,10 @@ func child(path string) int {
 			}
 		}
 	}
+	if p.Again {
+		first := true
+		state.TestGiveUp = func() bool { was := first; first = !first; return was }
+	}
 	p.say = func(job string) { fmt.Println("acknowledged", job) }
 	if err := verbNamed(p.Verb).do(context.Background(), &p); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -261,6 +265,25 @@ func (c *tally) point(t *testing.T, at string, err error) {
 		return
 	}
 	c.passed++
+}
+
+// A transaction that the server gave up runs again, and a verb does then what it
+// does otherwise: every one of its transactions is given up once, after all that
+// it wrote.
+func TestEveryTransactionRunsTwice(t *testing.T) {
+	slow(t)
+	b := newBed(t, func() string { return "" })
+	for i, v := range chosen() {
+		p := b.plan(v, i)
+		p.Again = true
+		if end := b.run(p, (*exec.Cmd).Run); end.failed != "" {
+			t.Errorf("%s: %s", v.name, end.failed)
+			continue
+		}
+		if err := b.hold(p, v); err != nil {
+			t.Errorf("%s: %v", v.name, err)
+		}
+	}
 }
 
 // "A crash at any instruction leaves nothing or everything": a process is killed

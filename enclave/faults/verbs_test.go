@@ -72,6 +72,14 @@ var verbs = []verb{
 		_, err := d.RotateLedger(ctx)
 		return err
 	})},
+	{"shred column", 11, (*bed).spare, inDomain(func(ctx context.Context, d *enclave.Domain, p *plan) error {
+		_, err := d.ShredColumn(ctx, p.Resource, "secret", enclave.ShredOptions{})
+		return err
+	})},
+	{"shred epoch", 5, (*bed).ended, inDomain(func(ctx context.Context, d *enclave.Domain, p *plan) error {
+		_, err := d.ShredEpoch(ctx, "holder", p.Epoch, enclave.ShredOptions{})
+		return err
+	})},
 	{"backup", 211, (*bed).backupName, inDomain(func(ctx context.Context, d *enclave.Domain, p *plan) error {
 		if _, err := os.Stat(p.File); err == nil {
 			return nil // with its name, it is whole
@@ -93,6 +101,9 @@ type plan struct {
 	Text     []byte
 	File     string
 	Mark     string
+	Resource string // whose column goes
+	Epoch    int    // that goes
+	Again    bool   // every transaction is given up once, and runs again
 	Who      string
 	Requests []request
 	say      func(job string)
@@ -241,6 +252,59 @@ func (b *bed) data(p *plan) {
 	if err := os.WriteFile(p.File, []byte(enclavetest.Licences(p.Round, 40)), 0o600); err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+// spare is a resource of its own with data, whose column nobody reads.
+func (b *bed) spare(p *plan) {
+	b.data(p)
+	p.Resource = fmt.Sprintf("spare-%d", p.Round)
+	docs := b.d.Parse(fmt.Sprintf(spareResource, p.Resource))
+	err := inDomain(func(ctx context.Context, d *enclave.Domain, _ *plan) error {
+		if _, err := d.Apply(ctx, docs, nil, false); err != nil {
+			return err
+		}
+		_, err := d.Import(ctx, p.Resource, p.File, nil)
+		return err
+	})(b.t.Context(), p)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+const spareResource = `kind: Resource
+id: %s
+title: {en: Made-up licences}
+registration: R-3
+provider: Operator
+sourceOfTruth: synthetic
+category: sandbox
+grade: open
+personalInformation: false
+synthetic: true
+subject: account
+updateCycle: irregular
+legalBasis: {en: Synthetic data}
+columns:
+  - {name: account, type: string, role: key, required: true, unique: true, title: {en: Account}}
+  - {name: name, type: string, role: key, required: true, title: {en: Name}}
+  - {name: sector, type: string, role: label, required: true, title: {en: Sector}}
+  - {name: secret, type: string, role: hidden, title: {en: Not for anyone}}
+`
+
+// ended is an epoch whose grace is over.
+func (b *bed) ended(p *plan) {
+	err := inDomain(func(ctx context.Context, d *enclave.Domain, _ *plan) error {
+		published, err := d.Publish(ctx, "holder", enclave.PublishOptions{NewEpoch: true})
+		if err == nil {
+			p.Epoch = published.Descriptor.Epoch - 1
+		}
+		return err
+	})(b.t.Context(), p)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.d.Clock.Advance(vocabulary.DefaultGraceDays*24*time.Hour + time.Hour)
+	p.Now = b.d.Clock.Now()
 }
 
 func (b *bed) empty(p *plan) {

@@ -173,6 +173,9 @@ func (b *batch) finish() error {
 	if b.broken == nil {
 		next, b.broken = b.flush()
 	}
+	if b.broken == nil && TestGiveUp != nil && TestGiveUp() {
+		b.broken = errTakenBack
+	}
 	if b.broken != nil {
 		err := b.broken
 		b.end()

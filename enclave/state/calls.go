@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 
 	"github.com/jackc/pgx/v5"
 	"modernc.org/sqlite"
@@ -13,6 +14,14 @@ import (
 // beginning, committing, in migrations too. Tests of crashes kill their process
 // there. It is set before any store is opened, and in tests only.
 var TestCalls func()
+
+// TestGiveUp, where it is set, is asked when a transaction is written and not yet
+// committed whether to take it back, as a server does with one that is in
+// another's way: it is done again then. It is set before any store is opened, and
+// in tests only.
+var TestGiveUp func() bool
+
+var errTakenBack = errors.New("taken back by a test")
 
 // tracer tells TestCalls of PostgreSQL's calls.
 type tracer struct{}

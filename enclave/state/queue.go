@@ -127,7 +127,7 @@ func (s *Store) runBatch(first *op) {
 	ops = append(ops, first)
 	p := s.patience()
 	b, err := s.attempt(&ops, p)
-	for err != nil && s.d.transient(err) && !errors.Is(err, ErrUnconfirmed) && p.again(context.Background()) {
+	for err != nil && (s.d.transient(err) || errors.Is(err, errTakenBack)) && !errors.Is(err, ErrUnconfirmed) && p.again(context.Background()) {
 		b, err = s.attempt(&ops, p)
 	}
 	if err == nil {
