@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -22,6 +23,7 @@ import (
 // Options of Open. The zero value is right outside tests.
 type Options struct {
 	Clock  func() time.Time   // default time.Now
+	Log    *slog.Logger       // of the gateway: what no caller is told; default nowhere
 	TestAt func(point string) // see state.Config; tests only
 }
 
@@ -30,6 +32,7 @@ type Domain struct {
 	dir     string
 	config  *Config
 	clock   func() time.Time
+	log     *slog.Logger
 	ring    keyring.Keyring
 	store   *state.Store
 	world   *world.Follower
@@ -65,7 +68,7 @@ func Open(ctx context.Context, dir string, unlock keyring.Unlock, o Options) (_ 
 	if err != nil {
 		return nil, err
 	}
-	d := &Domain{dir: dir, config: config, clock: o.Clock, ring: ring}
+	d := &Domain{dir: dir, config: config, clock: o.Clock, log: o.Log, ring: ring}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close())
@@ -273,7 +276,7 @@ func (d *Domain) Gateway(ctx context.Context) (*gateway.Gateway, error) {
 	l := d.config.Limits
 	return gateway.New(ctx, gateway.Config{
 		Store: d.store, World: d.world, Keyring: d.ring, Tables: filepath.Join(d.dir, tablesDir),
-		Origin: d.config.Origin, Server: serverOf(d.config).URI(), Clock: d.clock,
+		Origin: d.config.Origin, Server: serverOf(d.config).URI(), Clock: d.clock, Log: d.log,
 		Kernels: l.Kernels, Queue: l.Queue, PerEnterprise: l.PerEnterprise,
 		QueriesPerCall: l.QueriesPerCall, DenialsPerMinute: l.DenialsPerMinute,
 	})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,9 +28,12 @@ func (e *env) open(ctx context.Context, f *domainFlags) (*enclave.Domain, error)
 		return nil, err
 	}
 	defer unlock.Clear()
-	d, err := enclave.Open(ctx, f.dir, unlock, enclave.Options{Clock: e.clock})
+	d, err := enclave.Open(ctx, f.dir, unlock, enclave.Options{Clock: e.clock, Log: e.log()})
 	return d, reveal(err)
 }
+
+// log is for what happens inside a process that serves.
+func (e *env) log() *slog.Logger { return slog.New(slog.NewJSONHandler(e.stderr, nil)) }
 
 func (e *env) initCommand() *cobra.Command {
 	var f domainFlags

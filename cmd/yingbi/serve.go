@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"net"
 	"os"
 	"time"
@@ -43,7 +42,7 @@ func (e *env) serveCommand() *cobra.Command {
 			s, err := server.New(g, server.Options{
 				Certificate: certificate, ClientCAs: pool, Clock: e.clock,
 				MaxMessage: limits.MaxMessageBytes, InFlight: int64(limits.BytesInFlight), Timeout: time.Duration(limits.CallTimeout),
-				Log: slog.New(slog.NewJSONHandler(e.stderr, nil)),
+				Log: e.log(),
 			})
 			if err != nil {
 				return err

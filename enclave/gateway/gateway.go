@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"sync"
 	"time"
@@ -26,6 +27,7 @@ type Config struct {
 	Origin  string           // the log's name
 	Server  string           // the gateway's identity, as the actor of entries
 	Clock   func() time.Time // nil: time.Now
+	Log     *slog.Logger     // what no caller is told; nil: nowhere
 
 	Kernels          int // kernels computed at once; 0: one a processor
 	Queue            int // calls that may wait for one; 0: none
@@ -60,6 +62,9 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
 	setDefault(&c.Kernels, runtime.GOMAXPROCS(0))
 	setDefault(&c.PerEnterprise, 16)
 	setDefault(&c.QueriesPerCall, 64)
@@ -69,7 +74,7 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		Config: c, limit: newLimiter(c.Kernels, c.Queue, c.PerEnterprise),
-		denials: newDenials(c.DenialsPerMinute), tables: newTables(c.Tables, c.Keyring),
+		denials: newDenials(c.DenialsPerMinute), tables: newTables(c.Tables, c.Keyring, c.Log),
 		kernel: (*release.Evaluator).Evaluate,
 	}
 	var upkeep context.Context
@@ -97,7 +102,7 @@ func (g *Gateway) Close() error {
 func (g *Gateway) keepUp(ctx context.Context) {
 	tick := time.NewTicker(upkeepEvery)
 	defer tick.Stop()
-	warmed := map[int64]bool{}
+	warmed := map[int64]time.Time{}
 	for {
 		g.upkeep(ctx, warmed)
 		select {
@@ -110,7 +115,7 @@ func (g *Gateway) keepUp(ctx context.Context) {
 
 // upkeep does what no call waits for. What fails is tried again at the next
 // tick, and is every call's error meanwhile.
-func (g *Gateway) upkeep(ctx context.Context, warmed map[int64]bool) {
+func (g *Gateway) upkeep(ctx context.Context, warmed map[int64]time.Time) {
 	now := g.Clock()
 	_ = g.logCounted(ctx, now, false)
 	s, err := g.World.Snapshot(ctx)
@@ -122,17 +127,21 @@ func (g *Gateway) upkeep(ctx context.Context, warmed map[int64]bool) {
 }
 
 // warm opens, once, the table that each published product is served from, so
-// that not the first caller waits until it is checked against its digest.
-func (g *Gateway) warm(ctx context.Context, s *world.Snapshot, warmed map[int64]bool) {
+// that not the first caller waits until it is checked against its digest. One
+// that does not open is tried again after tableRetry.
+func (g *Gateway) warm(ctx context.Context, s *world.Snapshot, warmed map[int64]time.Time) {
 	for _, held := range s.World.Catalogue().Products() {
 		v, ok := s.Version(held.Doc.ID, 0, 0)
-		if !ok || warmed[v.Seq] {
+		if next, tried := warmed[v.Seq]; !ok || tried && (next.IsZero() || time.Now().Before(next)) {
 			continue
 		}
-		warmed[v.Seq] = true
-		if _, done, err := g.tables.table(ctx, v); err == nil {
-			done()
+		_, done, err := g.tables.table(ctx, v)
+		if err != nil {
+			warmed[v.Seq] = time.Now().Add(tableRetry)
+			continue
 		}
+		warmed[v.Seq] = time.Time{}
+		done()
 	}
 }
 

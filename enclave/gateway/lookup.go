@@ -151,7 +151,11 @@ func (g *Gateway) answer(ctx context.Context, enterprise string, table *release.
 	return answers, nil
 }
 
-// tableError: a table that cannot be opened is the operator's to repair.
+// tableError: a table that cannot be opened is the operator's to repair. It is
+// opened again for whoever asks next.
 func tableError(err error) error {
+	if errors.Is(err, release.ErrTable) {
+		return unavailable("table", keyringRetry, err)
+	}
 	return stateError("opening the table", err)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -18,12 +20,18 @@ import (
 type tables struct {
 	dir     string
 	secrets keyring.Secrets
+	log     *slog.Logger
 
 	mu         sync.Mutex
 	closed     bool
 	open       map[int64]*held // by publish entry
 	evaluators map[evaluatorKey]*heldKey
+	failing    map[int64]time.Time // when the log was told of a table that does not open
 }
+
+// tableRetry is how often the log is told of a table that does not open, and how
+// long after a failure it is tried again where nobody asks for it.
+const tableRetry = time.Minute
 
 type evaluatorKey struct {
 	product, answer string
@@ -42,8 +50,8 @@ type held struct {
 
 var errClosed = errors.New("gateway: closed")
 
-func newTables(dir string, secrets keyring.Secrets) *tables {
-	return &tables{dir: dir, secrets: secrets, open: map[int64]*held{}, evaluators: map[evaluatorKey]*heldKey{}}
+func newTables(dir string, secrets keyring.Secrets, log *slog.Logger) *tables {
+	return &tables{dir: dir, secrets: secrets, log: log, open: map[int64]*held{}, evaluators: map[evaluatorKey]*heldKey{}, failing: map[int64]time.Time{}}
 }
 
 // table returns a version's table. The caller calls done when it has read.
@@ -87,7 +95,23 @@ func (t *tables) load(h *held) {
 	if err != nil && t.open[v.Seq] == h { // else it was dropped, and another may be on its way
 		delete(t.open, v.Seq)
 	}
+	t.tell(v, err)
 	t.closeIdle(h)
+}
+
+// tell logs that a table does not open, once in tableRetry however many ask for
+// it, and that it opens again. The caller holds mu.
+func (t *tables) tell(v world.Version, err error) {
+	last, failing := t.failing[v.Seq]
+	about := []any{"product", v.Product, "epoch", v.Epoch, "version", v.Version}
+	switch {
+	case err == nil && failing:
+		delete(t.failing, v.Seq)
+		t.log.Info("a table is served again", about...)
+	case err != nil && (!failing || time.Since(last) >= tableRetry):
+		t.failing[v.Seq] = time.Now()
+		t.log.Error("a published table is not served", append(about, "error", err)...)
+	}
 }
 
 func (t *tables) leave(h *held) {
@@ -114,6 +138,7 @@ func (t *tables) retain(s *world.Snapshot, now time.Time) {
 			t.drop(seq, h)
 		}
 	}
+	maps.DeleteFunc(t.failing, func(_ int64, told time.Time) bool { return time.Since(told) > 2*tableRetry }) // nobody asks any more
 	for key, h := range t.evaluators {
 		if _, gone := s.World.KeyGone(key.product, key.epoch); gone {
 			t.dropKey(key, h)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"log/slog"
 	"testing"
 
 	"github.com/yingbi/yingbi/compute/lookup"
@@ -10,7 +11,7 @@ import (
 // A table that is dropped while it is being opened, and then does not open,
 // takes nothing from the one that was asked for since.
 func TestAFailedOpeningForgetsOnlyItself(t *testing.T) {
-	s := newTables(t.TempDir(), nil) // where no table lies
+	s := newTables(t.TempDir(), nil, slog.New(slog.DiscardHandler)) // where no table lies
 	v := world.Version{Seq: 7, Product: "p", Epoch: 1, Version: 1, Descriptor: &lookup.Descriptor{}}
 	dropped := &held{version: v, ready: make(chan struct{}), dropped: true}
 	since := &held{version: v, ready: make(chan struct{})}

@@ -65,6 +65,10 @@ type MaskedTable struct {
 	table      *lookup.Table
 }
 
+// ErrTable says that a table's file is gone, cut short or altered, or cannot be
+// read.
+var ErrTable = errors.New("release: a published table cannot be served")
+
 // OpenTable opens the table file at path, which has to be the one that the
 // descriptor published, digest by digest.
 func OpenTable(ctx context.Context, secrets keyring.Secrets, path string, d *lookup.Descriptor) (*MaskedTable, error) {
@@ -78,7 +82,8 @@ func OpenTable(ctx context.Context, secrets keyring.Secrets, path string, d *loo
 	table, err := lookup.Open(path, d.Lattice)
 	if err != nil {
 		evaluator.Zero()
-		return nil, fmt.Errorf("opening the table of %s epoch %d version %d: %w", d.Product, d.Epoch, d.Version, err)
+		return nil, fmt.Errorf("%w: %s epoch %d version %d: %w: put the file back from a backup, or publish the product again",
+			ErrTable, d.Product, d.Epoch, d.Version, err)
 	}
 	return &MaskedTable{descriptor: d, evaluator: evaluator, table: table}, nil
 }
