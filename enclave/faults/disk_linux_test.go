@@ -33,7 +33,7 @@ func TestKilledAtWrites(t *testing.T) {
 	round := 0
 	for _, v := range chosen() {
 		var c tally
-		for n := 1; ; n += v.stride() {
+		for n := 1; ; n += v.stride(1) {
 			round++
 			p := b.plan(v, round)
 			count, at := 0, ""
@@ -78,7 +78,7 @@ func TestDiskFailsAtWrites(t *testing.T) {
 			for _, v := range chosen() {
 				var c tally
 				said := map[string]int{}
-				for n := 1; ; n += v.stride() * fault.stride {
+				for n := 1; ; n += v.stride(1) * fault.stride {
 					round++
 					p := b.plan(v, round)
 					count, at := 0, ""

@@ -92,12 +92,13 @@ func chosen() []*verb {
 	return out
 }
 
-// stride is how far apart a verb's points are tried.
-func (v *verb) stride() int {
+// stride is how far apart a verb's points are tried, where a suite tries them
+// so many times further apart.
+func (v *verb) stride(times int) int {
 	if everywhere {
 		return 1
 	}
-	return v.every
+	return v.every * times
 }
 
 // slow skips what only make check and make faults do.
@@ -290,16 +291,19 @@ func TestEveryTransactionRunsTwice(t *testing.T) {
 // at the beginning and at the end of its database calls.
 func TestKilledAtDatabaseCalls(t *testing.T) {
 	slow(t)
-	for name, database := range map[string]func(testing.TB) string{
-		"sqlite":   func(testing.TB) string { return "" },
-		"postgres": pgtest.DSN,
+	for name, on := range map[string]struct {
+		database func(testing.TB) string
+		apart    int // strides in one: a verb's files are the same on both
+	}{
+		"sqlite":   {func(testing.TB) string { return "" }, 1},
+		"postgres": {pgtest.DSN, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBed(t, func() string { return database(t) })
+			b := newBed(t, func() string { return on.database(t) })
 			round := 0
 			for _, v := range chosen() {
 				var c tally
-				for n := 1; ; n += v.stride() {
+				for n := 1; ; n += v.stride(on.apart) {
 					round++
 					p := b.plan(v, round)
 					p.Call = int64(n)

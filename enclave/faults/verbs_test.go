@@ -272,9 +272,9 @@ func (b *bed) spare(p *plan) {
 }
 
 const spareResource = `kind: Resource
-id: %s
+id: %[1]s
 title: {en: Made-up licences}
-registration: R-3
+registration: R-%[1]s
 provider: Operator
 sourceOfTruth: synthetic
 category: sandbox

@@ -17,6 +17,8 @@
 //     costs nothing; another header under the id is refused.
 //   - A job makes at most as many lookups as it settled subjects, plus the
 //     product's padding. Found and not found take the same path.
+//   - It is decided at its entry's time, give or take what it took to run: where
+//     the clock was set back, at the log's newest entry's.
 //   - Refusals of authenticated, well-formed jobs are entries, free, and name
 //     the rule. Above a rate they are counted in one entry. Others are none.
 //

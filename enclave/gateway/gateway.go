@@ -43,6 +43,7 @@ type Gateway struct {
 	denials *denials
 	tables  *tables
 	speed   speed
+	time    logClock
 	kernel  func(*release.Evaluator, []byte) (evaluated, proof []byte, err error)
 
 	stop    context.CancelFunc
@@ -75,7 +76,10 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	g := &Gateway{
 		Config: c, limit: newLimiter(c.Kernels, c.Queue, c.PerEnterprise),
 		denials: newDenials(c.DenialsPerMinute), tables: newTables(c.Tables, c.Keyring, c.Log),
-		kernel: (*release.Evaluator).Evaluate,
+		kernel: (*release.Evaluator).Evaluate, time: logClock{clock: c.Clock},
+	}
+	if err := g.readTime(ctx); err != nil {
+		return nil, fmt.Errorf("gateway: reading the newest entry: %w", err)
 	}
 	var upkeep context.Context
 	upkeep, g.stop = context.WithCancel(context.Background())
@@ -94,7 +98,7 @@ func setDefault(n *int, value int) {
 func (g *Gateway) Close() error {
 	g.stop()
 	g.stopped.Wait()
-	err := g.logCounted(context.Background(), g.Clock(), true)
+	err := g.logCounted(context.Background(), g.time.now(), true)
 	g.tables.close()
 	return err
 }
@@ -103,8 +107,10 @@ func (g *Gateway) keepUp(ctx context.Context) {
 	tick := time.NewTicker(upkeepEvery)
 	defer tick.Stop()
 	warmed := map[int64]time.Time{}
+	var told time.Time
 	for {
 		g.upkeep(ctx, warmed)
+		g.watchClock(&told)
 		select {
 		case <-ctx.Done():
 			return
@@ -116,7 +122,7 @@ func (g *Gateway) keepUp(ctx context.Context) {
 // upkeep does what no call waits for. What fails is tried again at the next
 // tick, and is every call's error meanwhile.
 func (g *Gateway) upkeep(ctx context.Context, warmed map[int64]time.Time) {
-	now := g.Clock()
+	now := g.time.now()
 	_ = g.logCounted(ctx, now, false)
 	s, err := g.World.Snapshot(ctx)
 	if err != nil {

@@ -88,7 +88,7 @@ func (g *Gateway) readable(s *world.Snapshot, j *state.Job, version int) (world.
 	default:
 		return world.Version{}, refuse(ledger.ReasonSuspended, "yingbi/suspended")
 	}
-	v, ok := s.Served(j.Product, j.Epoch, version, g.Clock())
+	v, ok := s.Served(j.Product, j.Epoch, version, g.time.now())
 	if !ok {
 		e := refuse(ledger.ReasonEpochEnded, "yingbi/epoch")
 		if live, ok := s.World.Live(j.Product); ok {

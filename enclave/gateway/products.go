@@ -22,7 +22,7 @@ func (g *Gateway) Products(ctx context.Context, who vocabulary.Identity, req *yi
 	if err != nil {
 		return nil, err
 	}
-	now := g.Clock()
+	now := g.time.now()
 	resp := &yingbipb.ProductsResponse{Origin: g.Origin}
 	for _, held := range s.World.Catalogue().Products() {
 		doc, status, ok := s.World.Product(held.Doc.ID)
@@ -110,7 +110,7 @@ func (g *Gateway) Quote(ctx context.Context, who vocabulary.Identity, req *yingb
 	if !ok {
 		return nil, refuse(ledger.ReasonUnknownProduct, "yingbi/product")
 	}
-	q := &quote{g: g, s: s, doc: doc, now: ledger.NewTime(g.Clock()).Time, req: req, resp: &yingbipb.QuoteResponse{}}
+	q := &quote{g: g, s: s, doc: doc, now: ledger.NewTime(g.time.now()).Time, req: req, resp: &yingbipb.QuoteResponse{}}
 	if err := q.decide(ctx, who); err != nil {
 		return nil, err
 	}

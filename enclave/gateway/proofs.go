@@ -204,7 +204,7 @@ func (g *Gateway) PublicPart(ctx context.Context, _ vocabulary.Identity, digest 
 	if err != nil {
 		return nil, err
 	}
-	now := g.Clock()
+	now := g.time.now()
 	for v := range s.All {
 		if v.Descriptor.Lattice.Answer != digest {
 			continue

@@ -39,6 +39,9 @@ func (g *Gateway) settle(ctx context.Context, s *world.Snapshot, j *job, a *admi
 		if tx.ControlSeq() != s.Seq {
 			return errMoved
 		}
+		if err := g.dated(a.at, tx); err != nil {
+			return err
+		}
 		var c admission.Candidate
 		if c, short = chargeable(a.outcome.Candidates, tx.Used); short != nil {
 			return short.left
@@ -160,6 +163,9 @@ func (g *Gateway) deny(ctx context.Context, s *world.Snapshot, now time.Time, j 
 	_, err := g.Store.Update(ctx, func(tx *state.Tx) error {
 		if decision != nil && tx.ControlSeq() != s.Seq {
 			return errMoved
+		}
+		if err := g.dated(now, tx); err != nil {
+			return err
 		}
 		_, err := tx.Append(ledger.Entry{Kind: ledger.KindDenied, Actor: g.Server, Denied: &ledger.Denied{
 			Enterprise: j.header.Enterprise, Reason: refusal.Reason, Rule: refusal.Rule,

@@ -150,7 +150,7 @@ type admitted struct {
 
 // admit decides a job. A refusal is logged.
 func (g *Gateway) admit(ctx context.Context, s *world.Snapshot, j *job) (*admitted, error) {
-	now := ledger.NewTime(g.Clock()).Time
+	now := ledger.NewTime(g.time.now()).Time
 	h := j.header
 	if h.Origin != g.Origin {
 		return nil, g.deny(ctx, s, now, j, refuse(ledger.ReasonWrongOrigin, "origin", "expected", g.Origin), nil)
@@ -295,7 +295,7 @@ func (g *Gateway) evaluate(ctx context.Context, e *release.Evaluator, j *job) (*
 // same bytes. Its world may have changed since: what was paid for is given.
 func (g *Gateway) repeat(ctx context.Context, s *world.Snapshot, j *job, prior *state.Job) (*yingbipb.EvaluateResponse, error) {
 	if prior.Header != j.digest || prior.Enterprise != j.header.Enterprise {
-		return nil, g.deny(ctx, s, ledger.NewTime(g.Clock()).Time, j, refuse(ledger.ReasonJobReused, "job"), nil)
+		return nil, g.deny(ctx, s, ledger.NewTime(g.time.now()).Time, j, refuse(ledger.ReasonJobReused, "job"), nil)
 	}
 	answer, err := g.Store.Answer(ctx, prior.ID)
 	if err == nil {
