@@ -36,21 +36,23 @@ type Check string
 
 // The checks. Numbers says what each diagnosis has in Diagnosis.Numbers.
 const (
-	CheckConfig      Check = "config"      //
-	CheckFolder      Check = "folder"      // mode bits
-	CheckDisk        Check = "disk"        // bytes free where the domain lies, bytes that publishing its largest table again takes
-	CheckKeyring     Check = "keyring"     //
-	CheckDatabase    Check = "database"    // entries, bytes (SQLite; else 0)
-	CheckIntegrity   Check = "integrity"   // findings of the check of everything, with deep
-	CheckCheckpoint  Check = "checkpoint"  // tree size
-	CheckClock       Check = "clock"       // nanoseconds that the newest entry lies in the future
-	CheckTime        Check = "time"        // 1: the system says that its clock is synchronised
-	CheckCertificate Check = "certificate" // whole days left
-	CheckTable       Check = "table"       // bytes of the file, records
-	CheckMemory      Check = "memory"      // bytes available, bytes of the tables served
-	CheckFiles       Check = "files"       // files that a process may open
-	CheckProcessor   Check = "processor"   // processors; Subject: the kernel chosen, and the processor's features
-	CheckProduct     Check = "product"     //
+	CheckConfig      Check = "config"          //
+	CheckFolder      Check = "folder"          // mode bits
+	CheckDisk        Check = "disk"            // bytes free where the domain lies, bytes that publishing its largest table again takes
+	CheckKeyring     Check = "keyring"         //
+	CheckVault       Check = "vault-server"    // seconds until its token ends, -1: it does not; seconds that the server's clock is ahead. Subject: its version
+	CheckDatabase    Check = "database"        // entries, bytes (SQLite; else 0)
+	CheckServer      Check = "database-server" // Cause: how the database's server is set up otherwise than it should be
+	CheckIntegrity   Check = "integrity"       // findings of the check of everything, with deep
+	CheckCheckpoint  Check = "checkpoint"      // tree size
+	CheckClock       Check = "clock"           // nanoseconds that the newest entry lies in the future
+	CheckTime        Check = "time"            // 1: the system says that its clock is synchronised
+	CheckCertificate Check = "certificate"     // whole days left
+	CheckTable       Check = "table"           // bytes of the file, records
+	CheckMemory      Check = "memory"          // bytes available, bytes of the tables served
+	CheckFiles       Check = "files"           // files that a process may open
+	CheckProcessor   Check = "processor"       // processors; Subject: the kernel chosen, and the processor's features
+	CheckProduct     Check = "product"         //
 )
 
 // Diagnosis is what one check found. What to do about it is the reader's
@@ -60,7 +62,7 @@ type Diagnosis struct {
 	Severity Severity `json:"severity"`
 	Subject  string   `json:"subject,omitempty"` // which file, certificate, product, kernel
 	Numbers  []int64  `json:"numbers,omitempty"`
-	Cause    string   `json:"cause,omitempty"` // of a fault: the error
+	Cause    string   `json:"cause,omitempty"` // of a fault: the error; of advice: all of it
 }
 
 // doctor gathers diagnoses.
@@ -94,6 +96,7 @@ func Examine(ctx context.Context, dir string, unlock keyring.Unlock, o Options, 
 	d, err := Open(ctx, dir, unlock, o)
 	if err == nil {
 		e.find(CheckKeyring, Fine, config.Keyring.place())
+		e.vault(ctx, d)
 		e.domain(ctx, d)
 		if err := d.Close(); err != nil {
 			e.fail(CheckDatabase, databaseKind(config), err)
@@ -164,6 +167,33 @@ func (e *doctor) processor() {
 	}
 }
 
+// soon is when the end of a token that nobody renews is near enough to be told.
+const soon = 24 * time.Hour
+
+// vault asks a keyring's server how it is, and for how long it will let this
+// domain in. A login by credentials is made anew by itself, a token is not.
+func (e *doctor) vault(ctx context.Context, d *Domain) {
+	v, ok := d.ring.(*keyring.Vault)
+	if !ok {
+		return
+	}
+	asked := time.Now()
+	state, err := v.State(ctx)
+	if err != nil {
+		e.fail(CheckVault, d.config.Keyring.place(), err)
+		return
+	}
+	severity, left := Fine, int64(-1)
+	if !state.TokenEnds.IsZero() {
+		left = int64(state.TokenEnds.Sub(asked) / time.Second)
+	}
+	ends := d.config.Keyring.Vault.Auth.Method == keyring.VaultToken && !state.Renewable && left >= 0
+	if ends && left < int64(soon/time.Second) || state.Skew.Abs() > 2*slack {
+		severity = Warning
+	}
+	e.find(CheckVault, severity, state.Version, left, int64(state.Skew/time.Second))
+}
+
 // features are those of the processor that kernels are written for.
 func features() []string {
 	var has []string
@@ -203,6 +233,7 @@ func (e *doctor) database(ctx context.Context, d *Domain) {
 		return
 	}
 	e.find(CheckDatabase, Fine, kind, tree.N, databaseBytes(d.dir, d.config))
+	e.server(ctx, d)
 	w, err := d.World(ctx) // after the checkpoint, so that it knows its key
 	if err == nil {
 		_, err = w.LogKeys().Checkpoint(msg)
@@ -224,6 +255,21 @@ func (e *doctor) database(ctx context.Context, d *Domain) {
 		return
 	}
 	e.find(CheckIntegrity, Fine, kind, 0)
+}
+
+// server passes on what the database's server is advised to change.
+func (e *doctor) server(ctx context.Context, d *Domain) {
+	advice, err := d.InspectDatabase(ctx)
+	if err != nil {
+		e.fail(CheckServer, databaseKind(d.config), err)
+		return
+	}
+	for _, a := range advice {
+		e.fail(CheckServer, a.ID, fmt.Errorf("the database has %s, it should have %s: %s", a.Set, a.Want, a.Why))
+		if !a.Refuse {
+			e.found[len(e.found)-1].Severity = Warning
+		}
+	}
 }
 
 // slack is how far behind the newest entry a clock may be without being wrong:

@@ -82,6 +82,11 @@ func (e *env) finding(d enclave.Diagnosis) string {
 		return e.T("doctor.disk", bytesText(n[0]), bytesText(n[1]))
 	case enclave.CheckKeyring:
 		return e.T("doctor.keyring", d.Subject)
+	case enclave.CheckVault:
+		if n[0] < 0 {
+			return e.T("doctor.vault", d.Subject, n[1])
+		}
+		return e.T("doctor.vault-token", d.Subject, n[1], time.Duration(n[0])*time.Second)
 	case enclave.CheckDatabase:
 		if n[1] > 0 {
 			return e.T("doctor.database-size", d.Subject, n[0], bytesText(n[1]))
@@ -134,8 +139,15 @@ func (e *env) treatment(d enclave.Diagnosis) string {
 		return e.T("doctor.disk-do")
 	case enclave.CheckKeyring:
 		return e.T("doctor.keyring-do")
+	case enclave.CheckVault:
+		if d.Severity == enclave.Fault {
+			return e.T("doctor.vault-fault-do")
+		}
+		return e.T("doctor.vault-do")
 	case enclave.CheckDatabase:
 		return e.T("doctor.database-do")
+	case enclave.CheckServer:
+		return e.T("doctor.server-do")
 	case enclave.CheckIntegrity:
 		return e.T("doctor.integrity-do")
 	case enclave.CheckCheckpoint:
