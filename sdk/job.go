@@ -26,13 +26,14 @@ type job struct {
 }
 
 // jobRecord is a job's file. It exists from before the job is sent until its
-// answers are delivered.
+// answers are delivered or, where they are kept, until it is forgotten.
 type jobRecord struct {
 	V         int             `json:"v"`
 	Header    json.RawMessage `json:"header"` // canonical
 	Signature []byte          `json:"signature"`
 	Secret    []byte          `json:"secret"`
 	Settled   bool            `json:"settled"`
+	Answered  bool            `json:"answered,omitempty"` // WithKeep: all answers were delivered
 }
 
 const jobVersion = 1
@@ -135,7 +136,38 @@ func (j *job) lost(refused *Error) bool {
 // renewalRule is the rule by which a gateway refuses a renewal itself.
 const renewalRule = "yingbi/renewal"
 
+// settled says whether the job was settled. A client that died before the answer
+// came does not know, so it asks.
+func (c *Client) settled(ctx context.Context, j *job) (bool, error) {
+	if j.record.Settled {
+		return true, nil
+	}
+	signed, err := j.header()
+	if err != nil {
+		return false, err
+	}
+	var refused *Error
+	switch _, _, err := c.Receipt(ctx, signed.Job); {
+	case err == nil:
+		j.record.Settled = true
+		return true, writeState(j.path, &j.record)
+	case errors.As(err, &refused) && refused.Reason == ledger.ReasonUnknownJob:
+		return false, nil
+	default:
+		return false, err
+	}
+}
+
 func (j *job) header() (*ledger.Header, error) { return ledger.DecodeHeader(j.record.Header) }
+
+// answered says in the job's file that its answers were delivered.
+func (j *job) answered() error {
+	if j.record.Answered {
+		return nil
+	}
+	j.record.Answered = true
+	return writeState(j.path, &j.record)
+}
 
 // done removes the job's file, which holds its secret.
 func (j *job) done() error {

@@ -46,7 +46,7 @@ func (c *Client) Forget(id string) error {
 			clear(j.record.Secret)
 			continue
 		}
-		if !j.record.Settled {
+		if !j.record.Answered {
 			return fmt.Errorf("forget job %s: %w", id, ErrUnanswered)
 		}
 		return j.done()

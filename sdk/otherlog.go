@@ -22,6 +22,16 @@ func (t *trust) sameLog(checkpoint []byte) error {
 		ErrUntrusted, origin, t.pinned.Name())
 }
 
+// another says whether a receipt is of another log than the enrolment's.
+func (t *trust) another(r *ledger.Receipt) bool {
+	msg, err := r.Checkpoint()
+	if err != nil {
+		return false
+	}
+	origin, _, err := ledger.ParseCheckpoint(msg)
+	return err == nil && origin != t.pinned.Name()
+}
+
 // setAside keeps what was seen of another log apart, once the enrolment names
 // this one: an enrolment is put in place by hand, so that a gateway cannot bring
 // an identity to forget what it saw.

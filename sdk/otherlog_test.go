@@ -20,10 +20,10 @@ import (
 // one is told so and goes no further, until its enrolment, put in place by hand,
 // names the new log; what it saw of the old one stays.
 func TestAnotherLogNeedsAnotherEnrolment(t *testing.T) {
-	d := domain(t, enclavetest.Manifests)
+	d := domain(t, enclavetest.Manifests, "sector")
 	id := northern(t, d, enclavetest.Grants(enclavetest.Northern))
 	old := dial(t, d, d.Serve(), id)
-	if _, err := old.Checkpoint(t.Context()); err != nil {
+	if err := ask(t, old, 1); err != nil {
 		t.Fatal(err)
 	}
 
@@ -71,8 +71,15 @@ func TestAnotherLogNeedsAnotherEnrolment(t *testing.T) {
 	if id, err = sdk.LoadIdentity(id.Dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := dial(t, d, address, id).Checkpoint(t.Context()); err != nil {
+	c = dial(t, d, address, id)
+	if _, err := c.Checkpoint(t.Context()); err != nil {
 		t.Fatalf("enrolled anew: %v", err)
+	}
+	if kept, err := c.Receipts(); err != nil || len(kept) != 0 {
+		t.Errorf("enrolled anew, %d receipts of this log: %v, want none", len(kept), err)
+	}
+	if found, _ := filepath.Glob(filepath.Join(id.Dir, "state", "receipts", "*.json")); len(found) != 1 {
+		t.Errorf("receipts of the old log: %v", found)
 	}
 	if found, _ := filepath.Glob(filepath.Join(id.Dir, "state", "checkpoint.test.example*")); len(found) != 1 {
 		t.Errorf("what was seen of the old log: %v", found)

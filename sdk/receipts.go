@@ -11,7 +11,9 @@ import (
 	pb "github.com/yingbi/yingbi/sdk/yingbipb"
 )
 
-// Receipts returns the receipts this identity keeps, each verified.
+// Receipts returns the receipts that this identity keeps of the log it is enrolled
+// in, each verified. Those of a log that it was enrolled in before stay where they
+// are: whoever has that log's key can verify them.
 func (c *Client) Receipts() ([]*ledger.Receipt, error) {
 	files, err := os.ReadDir(c.receipts())
 	if err != nil {
@@ -37,6 +39,9 @@ func (c *Client) Receipts() ([]*ledger.Receipt, error) {
 		r, err := ledger.DecodeReceipt(b)
 		if err != nil {
 			return nil, fmt.Errorf("read receipt %s: %w", f.Name(), err)
+		}
+		if c.trust.another(r) {
+			continue
 		}
 		if _, _, err := r.VerifyBy(keys); err != nil {
 			return nil, fmt.Errorf("read receipt %s: %w: %w", f.Name(), ErrUntrusted, err)

@@ -19,6 +19,7 @@ import (
 	"github.com/yingbi/yingbi/policy/ledger"
 	"github.com/yingbi/yingbi/policy/vocabulary"
 	"github.com/yingbi/yingbi/sdk"
+	pb "github.com/yingbi/yingbi/sdk/yingbipb"
 )
 
 // small makes a domain whose jobs hold at most two identifiers.
@@ -153,6 +154,76 @@ func TestARefusedRenewalIsKept(t *testing.T) {
 	}
 	if e := result.Entries[0].Exemption; e == nil || e.Ground != "renewal" {
 		t.Errorf("the renewal was settled as %+v", result.Entries[0])
+	}
+}
+
+// A job whose answer was lost may have settled: no later refusal makes the client
+// forget it and pay for the same again.
+func TestARefusedJobThatMayHaveSettledIsKept(t *testing.T) {
+	for name, info := range map[string]*errdetails.ErrorInfo{
+		"suspended":         {Domain: "yingbi", Reason: string(ledger.ReasonStanding)},
+		"a log set back":    {Domain: "yingbi", Reason: string(ledger.ReasonBadRequest), Metadata: map[string]string{"rule": "since"}},
+		"not served so far": {Domain: "yingbi", Reason: string(ledger.ReasonNotPublished)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, id, address := small(t)
+			garbled := proxy(t, d, id, address, func(_ string, resp any) {
+				if r, ok := resp.(*pb.EvaluateResponse); ok {
+					r.Receipt = nil
+				}
+			})
+			if err := ask(t, dial(t, d, garbled, id), 1); !errors.Is(err, sdk.ErrUntrusted) {
+				t.Fatalf("without a receipt: %v, want ErrUntrusted", err)
+			}
+			no, err := status.New(codes.FailedPrecondition, "no").WithDetails(info)
+			if err != nil {
+				t.Fatal(err)
+			}
+			refusing := proxy(t, d, id, address, nothing, func(method string) error {
+				if method == "Evaluate" {
+					return no.Err()
+				}
+				return nil
+			})
+			if err := ask(t, dial(t, d, refusing, id), 1); !isRefused(err) {
+				t.Fatalf("refused: %v", err)
+			}
+			if err := ask(t, dial(t, d, address, id), 1); err != nil {
+				t.Fatal(err)
+			}
+			if n := calls(t, d); n != 1 {
+				t.Errorf("%d calls were settled for one job", n)
+			}
+		})
+	}
+}
+
+// A job that was paid and not answered is not forgotten, kept or not.
+func TestForgetKeepsWhatWasNotAnswered(t *testing.T) {
+	d, id, address := small(t)
+	through := proxy(t, d, id, address, nothing, func(method string) error {
+		if method == "Lookup" {
+			return status.Error(codes.Internal, "down")
+		}
+		return nil
+	})
+	c := dial(t, d, address, id)
+	verify := func(c *sdk.Client) (*sdk.Result, error) {
+		return c.Verify(t.Context(), "sector", vocabulary.Industry, accounts(1), sdk.WithKeep())
+	}
+	result, err := verify(dial(t, d, through, id))
+	if err == nil || len(result.Entries) != 1 {
+		t.Fatalf("%d entries, %v", len(result.Entries), err)
+	}
+	job := result.Entries[0].TheCall().Header.Job
+	if err := c.Forget(job); !errors.Is(err, sdk.ErrUnanswered) {
+		t.Errorf("forgetting what was not answered: %v, want ErrUnanswered", err)
+	}
+	if _, err := verify(c); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Forget(job); err != nil {
+		t.Errorf("forgetting what was answered: %v", err)
 	}
 }
 

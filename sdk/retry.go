@@ -68,5 +68,5 @@ func (p *patience) pause(err error, try int) (pause time.Duration, again bool) {
 			pause, again = retry.GetRetryDelay().AsDuration(), true
 		}
 	}
-	return min(pause<<min(try, 8), lastPause), again
+	return min(min(pause, lastPause)<<min(try, 8), lastPause), again
 }

@@ -83,6 +83,9 @@ func (t *trust) last() (seen, error) {
 // keys are the log's keys as far as the hand-overs lead, those that were seen
 // and those that came now.
 func (t *trust) keys(s seen, came [][]byte) (*ledger.LogKeys, error) {
+	if len(came) > ledger.MaxHandOvers {
+		return nil, fmt.Errorf("%w: %d hand-overs of the log's key: %w: a log has at most %d", ErrUntrusted, len(came), ledger.ErrTooLarge, ledger.MaxHandOvers)
+	}
 	all := slices.Clone(s.handOvers)
 	for _, msg := range came {
 		if !slices.ContainsFunc(all, func(old []byte) bool { return bytes.Equal(old, msg) }) {
@@ -127,7 +130,11 @@ func (t *trust) advance(ctx context.Context, last seen, o offer) (tlog.Tree, *le
 		return fail(fmt.Errorf("%w: checkpoint: %w", ErrUntrusted, err))
 	}
 	if last.tree.N > 0 {
-		if kept, err := keys.Checkpoint(last.checkpoint); err != nil || kept != last.tree {
+		kept, err := keys.Checkpoint(last.checkpoint)
+		if errors.Is(err, ledger.ErrRetired) { // it was in force by the hand-overs that led there
+			return fail(t.evidence(fmt.Errorf("%w: the key that signed size %d is said to have been handed over at another: keep both and tell an auditor: %w", ErrFork, last.tree.N, err), o))
+		}
+		if err != nil || kept != last.tree {
 			return fail(fmt.Errorf("the last checkpoint seen, %s, is not signed by the log's key: %w", t.path, err))
 		}
 		if err := joined(last.tree, tree, o.consistency); err != nil {

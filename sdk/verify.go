@@ -252,11 +252,12 @@ func (v *verification) run(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("verify: %w", err)
 	}
-	if v.keep {
-		return nil
-	}
 	for _, j := range jobs {
-		err = errors.Join(err, j.done())
+		if v.keep {
+			err = errors.Join(err, j.answered())
+		} else {
+			err = errors.Join(err, j.done())
+		}
 	}
 	return err
 }
@@ -278,8 +279,14 @@ func (v *verification) job(ctx context.Context, i int) (*job, error) {
 			err = v.attempt(ctx, j, i, inputs)
 		}
 	}
-	if errors.As(err, &refused) && j.lost(refused) {
-		return j, errors.Join(err, j.done())
+	if errors.As(err, &refused) && !errors.Is(err, ErrFork) && j.lost(refused) {
+		// It may have settled before, and the answer did not come.
+		switch settled, unknown := v.c.settled(ctx, j); {
+		case unknown != nil:
+			return j, errors.Join(err, unknown)
+		case !settled:
+			return j, errors.Join(err, j.done())
+		}
 	}
 	if err == nil {
 		v.mu.Lock()
@@ -320,21 +327,14 @@ func (v *verification) attempt(ctx context.Context, j *job, i int, inputs [][]by
 }
 
 // renew makes a new job of one whose epoch has ended: free, if it was settled.
-// A client that died before the answer came does not know, so it asks.
 func (v *verification) renew(ctx context.Context, j *job, header ledger.Header, inputs [][]byte) error {
 	signed, err := j.header()
 	if err != nil {
 		return fmt.Errorf("renew job %s: %w", j.path, err)
 	}
-	if !j.record.Settled {
-		_, _, err := v.c.Receipt(ctx, signed.Job)
-		var refused *Error
-		switch {
-		case err == nil:
-			j.record.Settled = true
-		case !errors.As(err, &refused) || refused.Reason != ledger.ReasonUnknownJob:
-			return fmt.Errorf("renew job %s: %w", signed.Job, err)
-		}
+	settled, err := v.c.settled(ctx, j)
+	if err != nil {
+		return fmt.Errorf("renew job %s: %w", signed.Job, err)
 	}
 	live, err := v.c.descriptor(ctx, signed.Product, 0, 0)
 	if err != nil {
@@ -342,7 +342,7 @@ func (v *verification) renew(ctx context.Context, j *job, header ledger.Header, 
 	}
 	header.Epoch = live.Epoch
 	header.Renews = signed.Renews // a renewal that was never settled still renews the same job
-	if j.record.Settled {
+	if settled {
 		header.Renews = signed.Job
 	}
 	return v.c.startJob(j, header, inputs)

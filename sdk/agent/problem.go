@@ -60,10 +60,10 @@ func problemOf(err error) *problem {
 			p.Subjects = append(p.Subjects, subjectFault{f.Index, f.Field, f.Err.Error()})
 		}
 		return p
+	case errors.Is(err, sdk.ErrUntrusted), errors.Is(err, sdk.ErrFork): // before the refusal by which a log that was set back shows
+		return newProblem(http.StatusBadGateway, "UNTRUSTED", err.Error())
 	case errors.As(err, &refused):
 		return gatewayProblem(refused, err)
-	case errors.Is(err, sdk.ErrUntrusted), errors.Is(err, sdk.ErrFork):
-		return newProblem(http.StatusBadGateway, "UNTRUSTED", err.Error())
 	case errors.Is(err, sdk.ErrUnderWay):
 		return newProblem(http.StatusConflict, "UNDER_WAY", err.Error())
 	case errors.Is(err, sdk.ErrUnanswered):
