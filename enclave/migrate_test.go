@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -80,6 +81,12 @@ func TestMigrateToVaultAndBack(t *testing.T) {
 	s, err := enclave.ReadKeyringStatus(ctx, d.Dir, keyring.Unlock{}, d.Clock.Now)
 	if err != nil || s.Kind != enclave.KeyringVault || s.Vault == nil || s.Mark == 0 || s.Secrets["oprf"] == 0 {
 		t.Errorf("status %+v, %v", s, err)
+	}
+
+	// A shred names the old keyring, which still has every key of before.
+	shred, err := d.ShredColumn(ctx, "licences", "secret", enclave.ShredOptions{DryRun: true})
+	if err != nil || !slices.Equal(shred.Keyrings, []string{filepath.Join(d.Dir, "keyring.age")}) {
+		t.Errorf("a shred beside the old keyring: %+v, %v", shred, err)
 	}
 
 	// Back, which needs the embedded keyring of before for the authority.

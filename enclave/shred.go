@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/yingbi/yingbi/enclave/internal/world"
@@ -28,6 +31,7 @@ type Shredding struct {
 	Rewrapped int              // other data keys that were wrapped anew
 	Wrapping  int              // wrapping keys destroyed, so that copies of wrapped keys open nothing
 	Epochs    []admission.Live // epochs that were made of the column: what they released is in their tables still
+	Keyrings  []string         // of before a migration, in the domain's folder: they may hold what was shredded
 }
 
 // ShredColumn destroys the data keys of a resource's column in every sealed
@@ -36,7 +40,8 @@ type Shredding struct {
 // from then on; their keys and tables go with ShredEpoch. The wrapping key is
 // rotated and those before it are destroyed, so that stray copies of the wrapped
 // keys open nothing. A backup made before holds the sealed data with its keys,
-// for whoever can open the backup and its keyring.
+// for whoever can open the backup and its keyring; so may a keyring that a
+// migration left (Shredding.Keyrings).
 //
 // The entry comes first and the keys go right after it: interrupted in between,
 // the column is already read by nothing, and the same call finishes the rest.
@@ -62,6 +67,9 @@ func (d *Domain) ShredColumn(ctx context.Context, resource, column string, o Shr
 		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
 	r.Epochs = s.World.MadeOf(resource, column)
+	if r.Keyrings, err = d.leftKeyrings(); err != nil {
+		return nil, err
+	}
 	if r.Keys > 0 || !r.Repeated {
 		if err := d.logShredColumn(ctx, s, r, resource, column, o.DryRun); err != nil {
 			return nil, fmt.Errorf("%s: %w", doing, err)
@@ -153,7 +161,7 @@ func (d *Domain) finishShred(ctx context.Context, s *world.Snapshot, r *Shreddin
 // which are removed, open to nobody who has not evaluated before. It is refused
 // while the epoch is served: publish a new one and let the grace pass, or suspend
 // or withdraw the product first. A backup made before holds the key, for whoever
-// can open the backup and its keyring.
+// can open the backup and its keyring; so may a keyring that a migration left.
 //
 // As with ShredColumn the entry comes first, and the same call finishes what was
 // interrupted.
@@ -171,6 +179,9 @@ func (d *Domain) ShredEpoch(ctx context.Context, product string, epoch int, o Sh
 		return nil, fmt.Errorf("%w: epoch %d of product %s", ErrUnknown, epoch, product)
 	}
 	r := &Shredding{Seq: -1, Keys: 1}
+	if r.Keyrings, err = d.leftKeyrings(); err != nil {
+		return nil, err
+	}
 	if r.Seq, r.Repeated = s.World.KeyGone(product, epoch); !r.Repeated {
 		r.Seq = -1
 		entry := ledger.Entry{Kind: ledger.KindShred, Shred: &ledger.Shred{Object: ledger.EpochObject(product, epoch), Keys: 1}}
@@ -186,6 +197,21 @@ func (d *Domain) ShredEpoch(ctx context.Context, product string, epoch int, o Sh
 		return r, nil
 	}
 	return r, errors.Join(d.destroyGone(ctx), d.removeOrphansNow(ctx))
+}
+
+// leftKeyrings are the embedded keyrings that migrations left in the folder.
+func (d *Domain) leftKeyrings() ([]string, error) {
+	left, err := filepath.Glob(filepath.Join(d.dir, keptDir+"*", keyringFile))
+	if err != nil || d.config.Keyring.Kind == KeyringEmbedded {
+		return left, err
+	}
+	path := filepath.Join(d.dir, keyringFile)
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return left, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return append(left, path), nil
 }
 
 // removeOrphansNow removes the tables that are not served any more.

@@ -87,6 +87,9 @@ func (e *env) shred(f *shredFlags, object string, do func(enclave.ShredOptions) 
 		e.say(e.T("shred.wrapping", done.Rewrapped, done.Wrapping))
 	}
 	e.sayMadeOf(done)
+	for _, path := range done.Keyrings {
+		e.note(e.T("shred.keyring", path))
+	}
 	e.note(e.T("shred.backups"))
 	return nil
 }
