@@ -222,7 +222,8 @@ func (id *Identity) Zero() {
 }
 
 // tlsConfig is TLS 1.3 with the operator's CA as the only root. Beyond the
-// host name, the peer must be the server of this log's domain.
+// host name, the peer's certificate must be one that this CA made for a server,
+// not for a client.
 func (id *Identity) tlsConfig(clock func() time.Time) (*tls.Config, note.Verifier, error) {
 	e, err := id.Enrolment()
 	if err != nil {

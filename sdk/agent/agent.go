@@ -86,7 +86,7 @@ func New(o Options) (*Agent, error) {
 // ServeHTTP implements http.Handler.
 func (a *Agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	seen := &recorder{ResponseWriter: w}
+	seen := &recorder{ResponseWriter: w, status: http.StatusOK} // unless a handler writes another
 	if p := a.admit(r); p != nil {
 		writeProblem(seen, p)
 	} else {
