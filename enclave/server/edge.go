@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -30,6 +31,7 @@ type edge struct {
 	message int           // bytes of the longest message
 	intake  *intake
 	log     *slog.Logger
+	said    atomic.Int64 // the second in which the log was told why calls are put off
 }
 
 // small is the largest request of a method that carries no bulk payload.
@@ -111,8 +113,15 @@ func (e *edge) finish(method string, panicked any, err error) error {
 	if _, ok := err.(interface{ GRPCStatus() *status.Status }); ok || err == nil {
 		return err // gRPC's own word about the stream, or of health and reflection
 	}
-	if gateway.ReasonOf(err) == ledger.ReasonInternal && !errors.Is(err, context.Canceled) {
+	switch reason := gateway.ReasonOf(err); {
+	case reason == ledger.ReasonInternal && !errors.Is(err, context.Canceled):
 		e.log.Error("a call failed inside", "method", method, "error", err)
+	case reason == ledger.ReasonUnavailable:
+		// A keyring that is sealed, a database that was set back: every call has
+		// the same to say, and no caller is told.
+		if now := time.Now().Unix(); e.said.Swap(now) != now {
+			e.log.Warn("calls are put off", "method", method, "error", err)
+		}
 	}
 	return toStatus(err)
 }

@@ -163,3 +163,23 @@ func TestIdentityOfACertificate(t *testing.T) {
 		}
 	}
 }
+
+// Why calls are put off is for the operator: no caller is told, so the log is,
+// and a flood of such calls is no flood of lines.
+func TestPutOffCallsAreLogged(t *testing.T) {
+	var log strings.Builder
+	e := &edge{log: slog.New(slog.NewTextHandler(&log, nil))}
+	why := &gateway.Error{Reason: ledger.ReasonUnavailable, Rule: "state", Err: errors.New("the database was set back")}
+	for range 1000 {
+		if err := e.finish("Evaluate", nil, why); strings.Contains(err.Error(), "set back") {
+			t.Fatalf("the caller is told %v", err)
+		}
+	}
+	if n := strings.Count(log.String(), "the database was set back"); n < 1 || n > 10 {
+		t.Errorf("%d lines", n)
+	}
+	log.Reset()
+	if e.finish("Evaluate", nil, &gateway.Error{Reason: ledger.ReasonRateLimited, Rule: "limits.queue"}); log.Len() > 0 {
+		t.Errorf("a limit is logged: %s", log.String())
+	}
+}
