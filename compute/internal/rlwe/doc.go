@@ -1,6 +1,10 @@
 // Package rlwe is the ring arithmetic under the private keyed lookup
-// (compute/lookup): checked parameters, number-theoretic transforms,
-// constant-time samplers, seeded expansion, bit packing.
+// (compute/lookup) and the other encrypted computations: checked parameters,
+// number-theoretic transforms, constant-time samplers, seeded expansion, bit
+// packing.
+//
+// [Ring] is of any degree and prime; its users bring their own parameters and
+// the argument for them. The rest of this text is about the lookup's ring.
 //
 // # The ring
 //

@@ -24,16 +24,7 @@ const primeBits = 27
 // AES-CTR rather than SHAKE: it is public data, so the timing of AES without
 // instructions does not matter, and with them it is several times faster.
 func Uniform(seed *[32]byte, name string, index uint64) *Poly {
-	h := sha256.New()
-	h.Write([]byte(expandLabel + "\x00" + name + "\x00"))
-	h.Write(seed[:])
-	h.Write(binary.LittleEndian.AppendUint64(nil, index))
-	block, err := aes.NewCipher(h.Sum(nil))
-	if err != nil {
-		panic("rlwe: a 32-byte key was refused: " + err.Error()) // cannot happen
-	}
-	stream := cipher.NewCTR(block, make([]byte, aes.BlockSize))
-
+	stream := keystream(expandLabel, seed, name, index)
 	p := new(Poly)
 	var buf [4096]byte
 	used := len(buf)
@@ -52,4 +43,55 @@ func Uniform(seed *[32]byte, name string, index uint64) *Poly {
 		}
 	}
 	return p
+}
+
+// keystream is AES-256 in counter mode, from counter 0, under the key
+// SHA-256(label ‖ 0 ‖ name ‖ 0 ‖ seed ‖ index).
+func keystream(label string, seed *[32]byte, name string, index uint64) cipher.Stream {
+	h := sha256.New()
+	h.Write([]byte(label + "\x00" + name + "\x00"))
+	h.Write(seed[:])
+	h.Write(binary.LittleEndian.AppendUint64(nil, index))
+	block, err := aes.NewCipher(h.Sum(nil))
+	if err != nil {
+		panic("rlwe: a 32-byte key was refused: " + err.Error()) // cannot happen
+	}
+	return cipher.NewCTR(block, make([]byte, aes.BlockSize))
+}
+
+// Expander yields the uniform residues of one public polynomial of a seed,
+// modulo one prime after another: the keystream under a label of the caller's,
+// read as little-endian 32-bit words; those not below the largest multiple of
+// the prime that fits are skipped, the others reduced.
+type Expander struct {
+	stream cipher.Stream
+	buf    [4096]byte
+	used   int
+}
+
+// NewExpander returns the expander of the index-th polynomial of that name.
+// Label and name hold no zero byte.
+func NewExpander(label string, seed *[32]byte, name string, index uint64) *Expander {
+	return &Expander{stream: keystream(label, seed, name, index), used: 4096}
+}
+
+// Uniform fills dst with residues, canonical.
+func (x *Expander) Uniform(dst []uint32, p *Prime) {
+	limit := uint32(1 << 32 / uint64(p.q) * uint64(p.q))
+	for j := 0; j < len(dst); {
+		if x.used == len(x.buf) {
+			clear(x.buf[:])
+			x.stream.XORKeyStream(x.buf[:], x.buf[:])
+			x.used = 0
+		}
+		words := x.buf[x.used:]
+		at := 0
+		for ; at+4 <= len(words) && j < len(dst); at += 4 {
+			if w := binary.LittleEndian.Uint32(words[at:]); w < limit {
+				dst[j] = p.canonical(w)
+				j++
+			}
+		}
+		x.used += at
+	}
 }

@@ -2,11 +2,18 @@ package rlwe
 
 import "math/bits"
 
-// Modulus is one of the two primes with its tables. All methods are safe for
-// concurrent use and take the same time for all values.
-type Modulus struct {
+// Prime is a modulus below 2^27. All methods take the same time for all values.
+type Prime struct {
 	q       uint32
 	barrett uint64 // ⌊2^64/q⌋
+}
+
+func newPrime(q uint32) Prime { return Prime{q: q, barrett: ^uint64(0) / uint64(q)} }
+
+// Modulus is one of the lookup's two primes with its tables. All methods are
+// safe for concurrent use and take the same time for all values.
+type Modulus struct {
+	Prime
 
 	// Twiddle factors in the bit-reversed order that the transforms walk,
 	// each with its Shoup companion ⌊w·2^32/q⌋.
@@ -24,7 +31,7 @@ var moduli = [Primes]*Modulus{newModulus(Q1, psi[0]), newModulus(Q2, psi[1])}
 func Mod(i int) *Modulus { return moduli[i] }
 
 func newModulus(q, root uint32) *Modulus {
-	m := &Modulus{q: q, barrett: ^uint64(0) / uint64(q)}
+	m := &Modulus{Prime: newPrime(q)}
 	rootInverse := m.Power(root, uint64(q)-2)
 	w, v := uint32(1), uint32(1)
 	for i := range uint(N) {
@@ -38,15 +45,15 @@ func newModulus(q, root uint32) *Modulus {
 	return m
 }
 
-func (m *Modulus) twiddle(w uint32) twiddle {
+func (m *Prime) twiddle(w uint32) twiddle {
 	return twiddle{w, uint32(uint64(w) << 32 / uint64(m.q))}
 }
 
 // Q returns the prime.
-func (m *Modulus) Q() uint32 { return m.q }
+func (m *Prime) Q() uint32 { return m.q }
 
 // Reduce returns x mod q, canonical, for any x.
-func (m *Modulus) Reduce(x uint64) uint32 {
+func (m *Prime) Reduce(x uint64) uint32 {
 	// With b = ⌊2^64/q⌋ the estimate is at most one short of ⌊x/q⌋:
 	// x/q − xb/2^64 < x/2^64 < 1.
 	estimate, _ := bits.Mul64(x, m.barrett)
@@ -54,16 +61,16 @@ func (m *Modulus) Reduce(x uint64) uint32 {
 }
 
 // ReduceSigned returns x mod q, canonical, for |x| < 2^61.
-func (m *Modulus) ReduceSigned(x int64) uint32 {
+func (m *Prime) ReduceSigned(x int64) uint32 {
 	// A multiple of q near 2^62 makes it non-negative.
 	return m.Reduce(uint64(x + int64(1<<62/uint64(m.q)*uint64(m.q))))
 }
 
 // Mul returns a·b mod q for canonical a and b.
-func (m *Modulus) Mul(a, b uint32) uint32 { return m.Reduce(uint64(a) * uint64(b)) }
+func (m *Prime) Mul(a, b uint32) uint32 { return m.Reduce(uint64(a) * uint64(b)) }
 
 // Power returns a^e mod q. Its time depends on e, which is never secret.
-func (m *Modulus) Power(a uint32, e uint64) uint32 {
+func (m *Prime) Power(a uint32, e uint64) uint32 {
 	r := uint32(1)
 	for ; e > 0; e >>= 1 {
 		if e&1 == 1 {

@@ -58,7 +58,7 @@ func (m *Modulus) Forward(dst, a *[N]uint32) {
 }
 
 // canonical reduces any x.
-func (m *Modulus) canonical(x uint32) uint32 {
+func (m *Prime) canonical(x uint32) uint32 {
 	estimate := uint32(uint64(x) * (m.barrett >> 32) >> 32) // at most one short
 	return Once(x-estimate*m.q, m.q)
 }

@@ -5,7 +5,7 @@ package rlwe
 // N = 2048 with log2 q = 52.99969 < 53 and a uniform ternary secret is within
 // the 2024 guidelines for 128 bits classical (ePrint 2024/463, table for
 // ternary secrets: log2 q ≤ 53 at N = 2048). An own estimate of the primal
-// uSVP attack (estimate_test.go, geometric series assumption, error variance
+// uSVP attack (package estimate, geometric series assumption, error variance
 // 10.5) gives block size 346: 101.0 bits in the classical core-SVP model
 // (0.292 β), 132.4 in the BDGL16 model of the guidelines' tables (0.292 β +
 // 16.4 + log2 8d). Counting the rounding of the keys (7 dropped bits, deviation

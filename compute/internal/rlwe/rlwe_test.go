@@ -118,7 +118,7 @@ func TestSampledDistributions(t *testing.T) {
 }
 
 func TestStreamsAreSeparate(t *testing.T) {
-	first := func(label, key string) uint64 { return NewStream(label, []byte(key)).word() }
+	first := func(label, key string) uint64 { return NewStream(label, []byte(key)).Word() }
 	seen := map[uint64]string{}
 	for _, c := range [][2]string{{"a", "k"}, {"b", "k"}, {"a", "l"}, {"ak", ""}, {"", "ak"}} {
 		w := first(c[0], c[1])

@@ -32,8 +32,8 @@ func NewStream(label string, key []byte) *Stream {
 	return s
 }
 
-// word returns the next 64 bits.
-func (s *Stream) word() uint64 {
+// Word returns the next 64 bits.
+func (s *Stream) Word() uint64 {
 	if s.used == len(s.buf) {
 		s.shake.Read(s.buf[:])
 		s.used = 0
@@ -55,7 +55,7 @@ func (s *Stream) Zero() {
 // 2^-63.
 func (s *Stream) Ternary(dst []int8) {
 	for i := range dst {
-		dst[i] = ternary(s.word())
+		dst[i] = ternary(s.Word())
 	}
 }
 
@@ -68,7 +68,7 @@ func ternary(x uint64) int8 {
 // Binomial fills dst with values of the centred binomial distribution.
 func (s *Stream) Binomial(dst []int8) {
 	for i := range dst {
-		dst[i] = binomial(s.word())
+		dst[i] = binomial(s.Word())
 	}
 }
 
