@@ -81,7 +81,9 @@ const (
 // Init that was interrupted is begun anew: until it is finished, nothing can
 // have been signed or stored that anyone relies on. With the keys in Vault, one
 // that had come as far as entry 0 has moved the mark there, which nothing sets
-// back: keyring.ErrExists says so, and another path in Vault is needed.
+// back: keyring.ErrExists says so, and another path in Vault is needed. On
+// PostgreSQL one that had begun its log is told by state.ErrExists, and another
+// database is needed.
 func Init(ctx context.Context, dir string, o InitOptions) (_ *Domain, err error) {
 	config, err := o.config()
 	if err != nil {
@@ -96,7 +98,11 @@ func Init(ctx context.Context, dir string, o InitOptions) (_ *Domain, err error)
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	if err := o.build(ctx, dir, config); err != nil {
+	err = o.build(ctx, dir, config)
+	if errors.Is(err, state.ErrExists) {
+		err = fmt.Errorf("%w: it holds a log, it may be that of an init that was interrupted: give an empty database, or drop that one and make it anew", err)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("making the domain %s: %w", dir, err)
 	}
 	// The configuration comes last: with it, the domain is there.

@@ -113,10 +113,14 @@ func TestErrorsGolden(t *testing.T) {
 		{"identity", "new", at("authority"), "--role", "authority", "--id", "prices"},
 		newDomain("domain", "--machine-key", at("machine.key")),
 		newDomain("sealed", "--passphrase-file", at("right")),
+		newDomain("unkeyed", "--machine-key", at("machine.key")),
 	} {
 		if code, _, errOut := runLine(t, nil, setup...); code != exitOK {
 			t.Fatal(errOut)
 		}
+	}
+	if err := os.Remove(at("unkeyed/keyring.age")); err != nil {
+		t.Fatal(err)
 	}
 	audit := []string{"--log-key", "sample.example/yingbi+8061bda6+AUdq4yEoUI7DImkcp263ejDoHSwD12YD3NiOkDjJJJf7", "--authoriser", at("authoriser/public.key"), "--authority", at("authority/public.key")}
 	cases := [][]string{
@@ -134,6 +138,7 @@ func TestErrorsGolden(t *testing.T) {
 		{"suspend", "p", "-d", at("sealed"), "--passphrase-file", at("wrong")},
 		{"suspend", "p", "-d", at("sealed"), "--machine-key", at("machine.key")},
 		{"suspend", "p", "-d", at("domain"), "--machine-key", at("none")},
+		{"suspend", "p", "-d", at("unkeyed"), "--machine-key", at("machine.key")},
 		{"log", "-d", at("nowhere"), "--passphrase-file", at("right")},
 		domain("apply", "-f", at("bad.yaml")),
 		domain("apply", "-f", at("none.yaml")),

@@ -103,7 +103,7 @@ func (e *env) identitySignCommand() *cobra.Command {
 			if err != nil {
 				return text.E("identity.sign.write", out, err)
 			}
-			if err := os.WriteFile(out, append(enrolment, '\n'), 0o644); err != nil {
+			if err := writeWhole(out, append(enrolment, '\n')); err != nil {
 				return text.E("identity.sign.write", out, err)
 			}
 			e.say(e.T("identity.sign.signed", request.URI, out))

@@ -183,7 +183,7 @@ func (e *env) exportLog(cmd *cobra.Command, d *enclave.Domain, path string) erro
 		return text.E("log.write", err)
 	}
 	key := filepath.Join(filepath.Dir(path), keyFile)
-	if err := os.WriteFile(key, []byte(d.VKey()+"\n"), 0o644); err != nil {
+	if err := writeWhole(key, []byte(d.VKey()+"\n")); err != nil {
 		return text.E("log.write", err)
 	}
 	e.say(e.T("log.exported", n, path, key))

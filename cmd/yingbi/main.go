@@ -107,7 +107,7 @@ func (e *env) run(ctx context.Context, args []string) int {
 	if errors.Is(err, errFinding) {
 		return exitError
 	}
-	e.note(e.T("error.prefix", err))
+	e.note(e.T("error.prefix", hinted(err)))
 	var wrong usageError
 	var unread unreadError
 	switch {

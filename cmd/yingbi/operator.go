@@ -146,7 +146,7 @@ func writeEnterprise(path string, request *vocabulary.IdentityRequest) error {
 	}
 	manifest := fmt.Sprintf("kind: %s\nid: %s\ntitle: {en: %s}\nsigningKey: %s\nstanding: good\njurisdiction: CN\n",
 		vocabulary.KindEnterprise, who.ID, name, request.SigningKey)
-	return os.WriteFile(path, []byte(manifest), 0o644)
+	return writeWhole(path, []byte(manifest))
 }
 
 func (e *env) applyCommand() *cobra.Command {

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 
@@ -238,6 +240,19 @@ func (e *env) printJSON(v any) error {
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
+}
+
+// hinted adds what to do about what the system refuses any command.
+func hinted(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return text.E("error.permission", err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return text.E("error.disk-full", err)
+	case errors.Is(err, syscall.EROFS):
+		return text.E("error.disk-read-only", err)
+	}
+	return err
 }
 
 // reveal adds a hint where an error is one that a person can act on here.

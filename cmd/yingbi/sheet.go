@@ -171,6 +171,23 @@ func checkPlace(path string) error {
 	return nil
 }
 
+// writeWhole writes a file for others to read, whole or not at all.
+func writeWhole(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
 // writeSheet writes the rows with their answers: a file whole or not at all.
 func (e *env) writeSheet(path string, product *sdk.Product, s *sheet, result *sdk.Result) error {
 	if path == "-" {

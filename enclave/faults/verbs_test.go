@@ -194,6 +194,10 @@ type bed struct {
 	database   func() string // an empty one
 	acked      map[string]bool
 	dirOfInits string
+
+	// Of a test that runs verbs as another user; else this binary and folders
+	// of its own.
+	binary, plans string
 }
 
 // newBed makes a domain with quotas that last, and closes it: every process

@@ -125,7 +125,7 @@ func open(path string, o Options, how func(*sealedFile) (sealing, error)) (*Embe
 	k := &Embedded{path: path, now: o.Now}
 	b, info, err := k.read()
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: no keyring at %s", ErrNotFound, path)
+		return nil, fmt.Errorf("%w: no keyring at %s: put it back from a backup: without it nothing of the domain opens", ErrNotFound, path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the keyring: %w", err)

@@ -61,7 +61,7 @@ func withoutMark(path string, unlock Unlock, o Options, do func(k *Embedded, ent
 	k := &Embedded{path: path, now: o.withDefaults().Now}
 	b, _, err := k.read()
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: no keyring at %s", ErrNotFound, path)
+		return fmt.Errorf("%w: no keyring at %s: put it back from a backup: without it nothing of the domain opens", ErrNotFound, path)
 	}
 	if err != nil {
 		return fmt.Errorf("opening the keyring: %w", err)

@@ -35,7 +35,7 @@ func (d *sqliteFile) explain(err error) error {
 	case sqliteIO:
 		return fmt.Errorf("%w: the disk of %s gives errors: see what the system says of it before going on: %w", ErrDisk, d.path, err)
 	case sqliteReadOnly, sqliteCantOpen:
-		return fmt.Errorf("%w: %s, or its folder, is not this user's to write, or its disk is read-only: %w", ErrDisk, d.path, err)
+		return fmt.Errorf("%w: %s, or its folder, is not this user's to write, or its disk is read-only: run it as the user that owns the domain's folder, or see to the disk: %w", ErrDisk, d.path, err)
 	case sqliteCorrupt, sqliteNotDB:
 		return fmt.Errorf("%w: %s is damaged: keep it as it is and restore a backup: %w", ErrCorrupt, d.path, err)
 	}
