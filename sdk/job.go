@@ -241,6 +241,12 @@ func (c *Client) checkEntry(entry *ledger.Entry, j *job, resp *pb.EvaluateRespon
 	if call.Answer != answerDigest(resp.GetEvaluated(), resp.GetProof()) {
 		return fail("the answer sent is not the one logged", nil)
 	}
+	if call.Usage.Units != call.Header.Units || call.Price.Units > call.Header.Units {
+		return fail("it counts other units than were asked about", nil)
+	}
+	if call.Header.Renews != "" && entry.Exemption == nil {
+		return fail("it charges a renewal, which is free", nil)
+	}
 	return nil
 }
 

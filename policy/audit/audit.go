@@ -72,6 +72,8 @@ type auditor struct {
 	engine *admission.Engine // of world; nil: it has changed
 	broken error             // why world cannot be compiled; said once
 
+	beginning bool // of a log that stands in for another: no call was settled yet
+
 	jobs     jobs
 	used     map[counter]int64
 	ceilings map[string]ceiling
@@ -132,11 +134,15 @@ func (a *auditor) entry(seq int64, salt [ledger.SaltSize]byte, text []byte) {
 	a.report.Kinds[e.Kind]++
 	switch {
 	case e.TheCall() != nil:
+		a.beginning = false
 		a.call(e)
 	case e.Kind == ledger.KindDenied:
+		a.beginning = false
 		a.denied(e)
+	case seq == 1 && e.Access != nil && e.Access.Former != nil:
+		a.beginning = true
 	case e.Kind == ledger.KindBudget:
-		a.spent(e.Budget)
+		a.spent(seq, e.Budget)
 	}
 	a.follow(e)
 	if a.opts.Entry != nil {
@@ -145,10 +151,15 @@ func (a *auditor) entry(seq int64, salt [ledger.SaltSize]byte, text []byte) {
 }
 
 // spent counts what a budget entry takes from a counter that calls are charged
-// to: they are held to what is left.
-func (a *auditor) spent(b *ledger.Budget) {
+// to: they are held to what is left. Only the beginning of a log that stands in
+// for another may take so; elsewhere an operator could feign that a grant is
+// used up and charge another.
+func (a *auditor) spent(seq int64, b *ledger.Budget) {
 	if b.Counter == "" || b.Action != "spend" {
 		return
+	}
+	if !a.beginning {
+		a.add("A35", seq, "the counter "+b.Counter, "charged by calls alone: no restore into a new log goes before", strconv.FormatInt(b.Units, 10)+" units spent")
 	}
 	at := counter{b.Counter, b.Window}
 	a.used[at] = min(a.used[at]+b.Units, ledger.AllUnits)

@@ -49,6 +49,7 @@
 //	A32  a renewal that the rules do not allow, or a second one
 //	A33  a job was admitted at another time than it was settled
 //	A34  a refusal that the rules do not justify, or that nothing can be held to
+//	A35  a counter is spent by another entry than a call, outside the beginning of a log that stands in for another
 //	A40  a receipt is forged or malformed
 //	A41  a receipt's entry is not the log's
 //	A42  a receipt's checkpoint is of another history than the log

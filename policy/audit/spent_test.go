@@ -12,7 +12,10 @@ import (
 )
 
 // What a budget entry takes from a counter is gone for calls: one that is
-// settled all the same is found, whether it is a quota's or a share's.
+// settled all the same is found, whether it is a quota's or a share's. And only
+// a log that stands in for another begins with such entries: in the middle of a
+// log they are a finding of their own. (That such a log audits clean is a test of
+// the restore.)
 func TestSpentCounterIsHeldAgainstCalls(t *testing.T) {
 	for name, id := range map[ledger.Reason]string{ledger.ReasonQuotaExhausted: "A27", ledger.ReasonShareExhausted: "A28"} {
 		t.Run(id, func(t *testing.T) {
@@ -28,14 +31,14 @@ func TestSpentCounterIsHeldAgainstCalls(t *testing.T) {
 				Action: "spend", Counter: c.Counter,
 			}})
 			l.Checkpoint()
-			if r := run(t, source{l}, audit.Options{}); !r.Clean() {
+			if r := run(t, source{l}, audit.Options{}); len(r.Findings) != 1 || r.Findings[0].ID != "A35" {
 				t.Fatalf("spending alone: %v", r.Findings)
 			}
 			l.Call(logtest.Product, vocabulary.Industry, 1)
 			l.Checkpoint()
 			r := run(t, source{l}, audit.Options{})
-			if len(r.Findings) != 1 || r.Findings[0].ID != id {
-				t.Errorf("found %v, want %s alone", r.Findings, id)
+			if len(r.Findings) != 2 || r.Findings[1].ID != id {
+				t.Errorf("found %v, want A35 and %s", r.Findings, id)
 			}
 		})
 	}
