@@ -32,8 +32,8 @@ func newCondition(c *Comparison, col int) *condition {
 	return k
 }
 
-// apply takes the rows out of keep that do not satisfy the condition.
-func (k *condition) apply(keep []bool, c *column) {
+// apply makes those of keep 0 that do not satisfy the condition: 1 is a row that is kept.
+func (k *condition) apply(keep []uint8, c *column) {
 	switch k.op {
 	case IsNull:
 		next := 0
@@ -42,7 +42,7 @@ func (k *condition) apply(keep []bool, c *column) {
 				next++
 				continue
 			}
-			keep[i] = false
+			keep[i] = 0
 		}
 		return
 	case NotNull:
@@ -53,25 +53,32 @@ func (k *condition) apply(keep []bool, c *column) {
 		case floating:
 			compare(keep, c.floats, k.floats, k.op)
 			for i, v := range c.floats { // a NaN is not equal to anything and yet satisfies nothing
-				keep[i] = keep[i] && v == v
+				keep[i] &= one(v == v)
 			}
 		case text:
 			compare(keep, c.texts, k.texts, k.op)
 		}
 	}
 	for _, i := range c.null {
-		keep[i] = false
+		keep[i] = 0
 	}
 }
 
+// one is compiled to an instruction that sets a byte, so that no loop branches by row.
+func one(b bool) uint8 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // compare has a loop per operator, so that none asks for it by row.
-func compare[T cmp.Ordered](keep []bool, values, with []T, op Op) {
+func compare[T cmp.Ordered](keep []uint8, values, with []T, op Op) {
 	keep = keep[:len(values)]
 	if op == In {
 		for i, v := range values {
-			if keep[i] {
-				_, keep[i] = slices.BinarySearch(with, v)
-			}
+			_, found := slices.BinarySearch(with, v)
+			keep[i] &= one(found)
 		}
 		return
 	}
@@ -79,27 +86,27 @@ func compare[T cmp.Ordered](keep []bool, values, with []T, op Op) {
 	switch op {
 	case Equal:
 		for i, v := range values {
-			keep[i] = keep[i] && v == w
+			keep[i] &= one(v == w)
 		}
 	case NotEqual:
 		for i, v := range values {
-			keep[i] = keep[i] && v != w
+			keep[i] &= one(v != w)
 		}
 	case Less:
 		for i, v := range values {
-			keep[i] = keep[i] && v < w
+			keep[i] &= one(v < w)
 		}
 	case LessEqual:
 		for i, v := range values {
-			keep[i] = keep[i] && v <= w
+			keep[i] &= one(v <= w)
 		}
 	case Greater:
 		for i, v := range values {
-			keep[i] = keep[i] && v > w
+			keep[i] &= one(v > w)
 		}
 	case GreaterEqual:
 		for i, v := range values {
-			keep[i] = keep[i] && v >= w
+			keep[i] &= one(v >= w)
 		}
 	}
 }

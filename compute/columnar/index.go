@@ -187,7 +187,11 @@ func (a *axisReader) bind(c *column) {
 // dimension writes them.
 func (a *axisReader) add(cells []uint32, c *column, first bool) uint32 {
 	part := cells
-	if !first {
+	switch {
+	case first:
+	case a.table != nil && len(c.null) == 0:
+		return addTableParts(cells, c.ints, a.table, a.base)
+	default:
 		part = sized(&a.buf, len(cells))
 	}
 	or := a.parts(part, c)
@@ -247,6 +251,20 @@ func tableParts(part []uint32, values []int64, table []uint32, base int64) (or u
 		}
 		p := table[x]
 		part[i] = p
+		or |= p
+	}
+	return or
+}
+
+func addTableParts(cells []uint32, values []int64, table []uint32, base int64) (or uint32) {
+	cells = cells[:len(values)]
+	for i, v := range values {
+		x := uint64(v) - uint64(base) + 1
+		if x >= uint64(len(table)) {
+			x = 0
+		}
+		p := table[x]
+		cells[i] += p
 		or |= p
 	}
 	return or

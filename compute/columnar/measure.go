@@ -59,6 +59,7 @@ type gaugeReader struct {
 	// Sums of small values gather in 64 bits, room says for how much more.
 	narrow       []int64
 	room         uint64
+	wide         bool // the last block's values were large
 	narrowSquare []uint64
 	roomSquare   uint64
 
@@ -125,9 +126,7 @@ func (r *gaugeReader) take(cells []uint32, c *column) {
 			r.values = sized(&r.valueBuf, len(c.ints))
 			for i, v := range c.ints {
 				w := min(max(v, r.intLow), r.intHigh)
-				if v != w && r.cells[i] != spare {
-					r.clamped++
-				}
+				r.clamped += int64(one(v != w) & one(r.cells[i] != spare))
 				r.values[i] = w
 			}
 		}
@@ -142,9 +141,7 @@ func (r *gaugeReader) take(cells []uint32, c *column) {
 		}
 		if r.clamp {
 			w := min(max(v, r.floatLow), r.floatHigh)
-			if v != w && r.cells[i] != spare {
-				r.clamped++
-			}
+			r.clamped += int64(one(v != w) & one(r.cells[i] != spare))
 			v = w
 		}
 		if v == 0 {
@@ -193,48 +190,78 @@ func (r *gaugeReader) accumulate() {
 	}
 }
 
+// accumulateSums adds the block to the narrow sums before it knows whether they have the
+// room, and takes it out again where they do not: both are exact modulo 2^64. A block
+// of large values goes to the wide sums, and so do the next, until one is small again.
 func (r *gaugeReader) accumulateSums() {
-	magnitude := magnitude(r.values)
 	n := uint64(len(r.values))
-	// A block that could exhaust the room by itself goes to the wide sums.
-	if over, most := bits.Mul64(magnitude, n); over == 0 && most < 1<<58 {
-		if most > r.room {
-			r.flush()
+	var most uint64 // bounds |v|
+	if r.wide {
+		most = magnitude(r.values)
+	} else {
+		most = addNarrow(r.narrow, r.cells, r.values)
+	}
+	over, total := bits.Mul64(most, n)
+	fits := over == 0 && total < 1<<58
+	if !r.wide && (!fits || total > r.room) {
+		subtractNarrow(r.narrow, r.cells, r.values)
+		r.flush()
+		if fits {
+			addNarrow(r.narrow, r.cells, r.values)
 		}
-		r.room -= most
-		addNarrow(r.narrow, r.cells, r.values)
+	}
+	if fits && !r.wide {
+		r.room -= total
 	} else {
 		addWide(r.sums, r.cells, r.values)
 	}
-	if r.squares == nil {
+	r.wide = !fits
+	if r.squares != nil {
+		r.accumulateSquares(most, n)
+	}
+}
+
+func (r *gaugeReader) accumulateSquares(most, n uint64) {
+	over, square := bits.Mul64(most, most)
+	more, total := bits.Mul64(square, n)
+	if over|more != 0 || total >= 1<<58 {
+		addWideSquares(r.squares, r.cells, r.values)
 		return
 	}
-	over, square := bits.Mul64(magnitude, magnitude)
-	more, most := bits.Mul64(square, n)
-	if over|more == 0 && most < 1<<58 {
-		if most > r.roomSquare {
-			r.flushSquares()
-		}
-		r.roomSquare -= most
-		addNarrowSquares(r.narrowSquare, r.cells, r.values)
-	} else {
-		addWideSquares(r.squares, r.cells, r.values)
+	if total > r.roomSquare {
+		r.flushSquares()
 	}
+	r.roomSquare -= total
+	addNarrowSquares(r.narrowSquare, r.cells, r.values)
 }
 
-// magnitude bounds |v| from above, within a factor of two.
+// magnitude bounds |v| from above, within a factor of two, by the OR of the values' bits.
 func magnitude(values []int64) uint64 {
-	var or uint64
+	var or int64
 	for _, v := range values {
-		or |= uint64(v ^ v>>63)
+		or |= v ^ v>>63
 	}
-	return 1 << bits.Len64(or) // at most 2^63, which only the smallest integer reaches
+	return above(or)
 }
 
-func addNarrow(sums []int64, cells []uint32, values []int64) {
+// above gives a power of two: at most 2^63, which only the smallest integer reaches.
+func above(or int64) uint64 { return 1 << bits.Len64(uint64(or)) }
+
+// addNarrow gives the block's magnitude too.
+func addNarrow(sums []int64, cells []uint32, values []int64) uint64 {
+	var or int64
 	cells = cells[:len(values)]
 	for i, v := range values {
 		sums[cells[i]] += v
+		or |= v ^ v>>63
+	}
+	return above(or)
+}
+
+func subtractNarrow(sums []int64, cells []uint32, values []int64) {
+	cells = cells[:len(values)]
+	for i, v := range values {
+		sums[cells[i]] -= v
 	}
 }
 

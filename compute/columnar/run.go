@@ -12,7 +12,8 @@ import (
 
 // Source yields the same batches as often as it is asked: once, and once before where
 // codes are learned or a largest magnitude is measured. Columns that the specification
-// does not name are not touched.
+// does not name are not touched. Batches have to be valid Arrow: offsets and dictionary
+// indices are not checked here.
 type Source struct {
 	Schema *arrow.Schema
 	Scan   func(ctx context.Context, yield func(arrow.Record) error) error
@@ -94,9 +95,10 @@ type worker struct {
 	pairs     *pairs
 	reservoir *reservoir
 
-	keep     []bool
+	keep     []uint8
 	cell     []uint32
 	numbers  []uint32
+	keys     []uint64
 	entries  []uint32
 	measured []*column
 }
@@ -206,23 +208,27 @@ func (w *worker) place(cells []uint32) {
 	}
 	keep := sized(&w.keep, len(cells))
 	for i := range keep {
-		keep[i] = true
+		keep[i] = 1
 	}
 	for _, k := range w.conditions {
 		k.apply(keep, w.columns[k.col])
 	}
 	spare := uint32(w.cells)
-	for i, ok := range keep {
-		if !ok {
-			w.filtered++
-			cells[i] = spare
+	filtered := int64(len(keep))
+	for i, k := range keep {
+		c := cells[i] // read before it is known to be needed: a conditional move, not a branch
+		if k == 0 {
+			c = spare
 		}
+		cells[i] = c
+		filtered -= int64(k)
 	}
+	w.filtered += filtered
 	if noSubject {
 		for _, i := range w.columns[w.subject].null {
-			if keep[i] {
+			if keep[i] != 0 {
 				w.noSubject++
-				keep[i] = false
+				keep[i] = 0
 				cells[i] = spare
 			}
 		}
@@ -230,8 +236,8 @@ func (w *worker) place(cells []uint32) {
 	if or <= cellMask {
 		return
 	}
-	for i, ok := range keep {
-		if ok && cells[i] > cellMask {
+	for i, k := range keep {
+		if k != 0 && cells[i] > cellMask {
 			w.miss(i, bits.TrailingZeros32(cells[i]>>cellBits))
 			cells[i] = spare
 		}
@@ -267,13 +273,17 @@ func (w *worker) count(cells, numbers []uint32) {
 		return
 	}
 	spare := uint32(w.cells)
-	entries := sized(&w.entries, len(cells))
+	keys, entries := sized(&w.keys, len(cells)), sized(&w.entries, len(cells))
 	for i, c := range cells {
-		entries[i] = 0
+		keys[i] = sparePair
 		if c != spare {
-			entries[i] = w.pairs.entry(pairKey(c, numbers[i]))
-			w.pairs.rows[entries[i]]++
+			keys[i] = pairKey(c, numbers[i])
 		}
+	}
+	w.pairs.index.numbers(entries, keys)
+	w.pairs.extend()
+	for _, e := range entries {
+		w.pairs.rows[e]++
 	}
 	for i, g := range w.gauges {
 		if j := w.sumOf[i]; j >= 0 {

@@ -123,9 +123,10 @@ type Measure struct {
 
 // Bound limits what a subject contributes, for differential privacy: of each subject's
 // rows that pass the filter, those Rows are kept which have the smallest
-// HMAC-SHA-256(Key, subject ‖ cell ‖ the measures' values). Equal rows have equal
+// HMAC-SHA-256(Key, subject ‖ cell ‖ the measures' clamped values). Equal rows have equal
 // ranks and are kept as often as there is room; which of them makes no
-// difference.
+// difference. Rows also bounds the cells that a subject is in; with bounds [a, b] on a
+// measure it changes sums by at most Rows × max(|a|, |b|) in all.
 type Bound struct {
 	Rows int
 	Key  [32]byte

@@ -12,6 +12,23 @@ type hashIndex struct {
 	seed  uint64
 	keys  []uint64
 	slots []uint32 // 1 + the number of the key; 0 is free
+	hints []uint32
+}
+
+// numbers gives the numbers of many keys. The slots are read ahead in a loop of their own,
+// whose cache misses overlap; a hint that is out of date is looked up again.
+func (h *hashIndex) numbers(out []uint32, keys []uint64) {
+	hints := sized(&h.hints, len(keys))
+	for i, key := range keys {
+		hints[i] = h.slots[h.slot(key)]
+	}
+	for i, key := range keys {
+		if n := hints[i]; n != 0 && h.keys[n-1] == key {
+			out[i] = n - 1
+		} else {
+			out[i] = h.number(key)
+		}
+	}
 }
 
 func newHashIndex() *hashIndex {
@@ -112,13 +129,15 @@ func newPairs(width int) *pairs {
 
 func (p *pairs) entry(key uint64) uint32 {
 	e := p.index.number(key)
-	if int(e) == len(p.rows) {
-		p.rows = append(p.rows, 0)
-		for range p.width {
-			p.sums = append(p.sums, Int128{})
-		}
-	}
+	p.extend()
 	return e
+}
+
+// extend gives new keys their entries.
+func (p *pairs) extend() {
+	n := len(p.index.keys)
+	p.rows = append(p.rows, make([]int64, n-len(p.rows))...)
+	p.sums = append(p.sums, make([]Int128, n*p.width-len(p.sums))...)
 }
 
 func pairKey(cell, subject uint32) uint64 { return uint64(cell)<<32 | uint64(subject) }
