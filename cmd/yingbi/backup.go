@@ -35,7 +35,7 @@ func (e *env) backupCommand() *cobra.Command {
 			defer clear(o.Passphrase)
 			d, err := enclave.Open(cmd.Context(), f.dir, unlock, enclave.Options{Clock: e.clock})
 			if err != nil {
-				return reveal(err)
+				return err
 			}
 			defer d.Close()
 			made, err := d.Backup(cmd.Context(), args[0], o)
@@ -43,7 +43,7 @@ func (e *env) backupCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			e.say(e.T("backup.made", args[0], made.Entries, made.Files, made.Bytes))
+			e.say(e.T("backup.made", args[0], made.Entries, made.Files, bytesText(made.Bytes)))
 			if made.Final {
 				e.note(e.T("backup.final"))
 			}
@@ -134,7 +134,7 @@ func (e *env) restoreCommand() *cobra.Command {
 			made, err := enclave.Restore(cmd.Context(), args[0], args[1], o)
 			p.finish()
 			if err != nil {
-				return reveal(err)
+				return err
 			}
 			e.printRestored(made, args[1])
 			return nil

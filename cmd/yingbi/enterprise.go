@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/yingbi/yingbi/cmd/internal/text"
@@ -171,6 +172,9 @@ func (e *env) bindAsk(cmd *cobra.Command, product, purpose, grant *string) {
 func (e *env) printQuote(q *pb.QuoteResponse) {
 	if !q.GetAdmitted() {
 		e.say(e.T("quote.refused", e.reason(q.GetReason()), e.Word(q.GetRule())))
+		if does := e.advice(ledger.Reason(q.GetReason())); does != "" {
+			e.note(e.T("explain.next", does))
+		}
 		return
 	}
 	if q.GetGrant() == "" {
@@ -207,6 +211,9 @@ func (e *env) receiptCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "receipt JOB", Short: e.T("receipt.short"), Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if id, err := uuid.Parse(args[0]); err != nil || id.String() != args[0] {
+				return usage(text.E("receipt.job", args[0]))
+			}
 			c, err := client.dial(e)
 			if err != nil {
 				return err

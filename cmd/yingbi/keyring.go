@@ -38,7 +38,7 @@ func (e *env) keyringStatusCommand() *cobra.Command {
 			defer unlock.Clear()
 			s, err := enclave.ReadKeyringStatus(cmd.Context(), f.dir, unlock, e.clock)
 			if err != nil {
-				return reveal(err)
+				return err
 			}
 			if asJSON {
 				return e.printJSON(s)

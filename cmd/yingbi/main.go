@@ -107,7 +107,11 @@ func (e *env) run(ctx context.Context, args []string) int {
 	if errors.Is(err, errFinding) {
 		return exitError
 	}
-	e.note(e.T("error.prefix", hinted(err)))
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) && !isOwn(err) {
+		e.note(e.T("error.interrupted"))
+		return exitError
+	}
+	e.note(e.T("error.prefix", e.Plain(hinted(err))))
 	var wrong usageError
 	var unread unreadError
 	switch {
@@ -118,6 +122,13 @@ func (e *env) run(ctx context.Context, args []string) int {
 		return exitUsage
 	}
 	return exitError
+}
+
+// isOwn says whether an error is a message of the command itself, which knows
+// better what its interruption means.
+func isOwn(err error) bool {
+	_, ok := err.(*text.Error)
+	return ok
 }
 
 // whenRunning says, once the command line is run, whether it got as far as a

@@ -71,7 +71,7 @@ func (e *env) keyringMigrateCommand() *cobra.Command {
 			}
 			done, err := enclave.MigrateKeyring(cmd.Context(), f.dir, unlock, m)
 			if err != nil {
-				return reveal(err)
+				return err
 			}
 			e.say(e.T("keyring.migrate.done", m.To.Kind, done.Secrets, done.Tables))
 			shares.said(e, m.New.Recovery)

@@ -28,8 +28,7 @@ func (e *env) open(ctx context.Context, f *domainFlags) (*enclave.Domain, error)
 		return nil, err
 	}
 	defer unlock.Clear()
-	d, err := enclave.Open(ctx, f.dir, unlock, enclave.Options{Clock: e.clock, Log: e.log()})
-	return d, reveal(err)
+	return enclave.Open(ctx, f.dir, unlock, enclave.Options{Clock: e.clock, Log: e.log()})
 }
 
 // log is for what happens inside a process that serves.

@@ -64,7 +64,10 @@ func (e *env) explainArgs(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
-				return text.E("error.arguments", err, e.useLine(cmd))
+				if cmd.HasSubCommands() {
+					return unknownCommand(cmd, args[0])
+				}
+				return text.E("error.arguments", len(args), e.useLine(cmd))
 			}
 			return nil
 		}
@@ -72,6 +75,15 @@ func (e *env) explainArgs(cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
 		e.explainArgs(c)
 	}
+}
+
+// unknownCommand is the error for a word that is none of a command's own.
+func unknownCommand(cmd *cobra.Command, word string) error {
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(word); len(near) > 0 {
+		return text.E("error.unknown-command-near", cmd.CommandPath(), word, near[0])
+	}
+	return text.E("error.unknown-command", cmd.CommandPath(), word, cmd.CommandPath())
 }
 
 // domainFlags are the flags of every command that opens a domain.
@@ -251,14 +263,6 @@ func hinted(err error) error {
 		return text.E("error.disk-full", err)
 	case errors.Is(err, syscall.EROFS):
 		return text.E("error.disk-read-only", err)
-	}
-	return err
-}
-
-// reveal adds a hint where an error is one that a person can act on here.
-func reveal(err error) error {
-	if errors.Is(err, keyring.ErrWrongPassphrase) {
-		return text.E("passphrase.wrong", err)
 	}
 	return err
 }

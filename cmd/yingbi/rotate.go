@@ -7,6 +7,7 @@ import (
 
 	"github.com/yingbi/yingbi/cmd/internal/text"
 	"github.com/yingbi/yingbi/enclave"
+	"github.com/yingbi/yingbi/policy/fees"
 )
 
 func (e *env) rotateCommand() *cobra.Command {
@@ -76,7 +77,7 @@ func (e *env) rotateOPRFCommand() *cobra.Command {
 			}
 			e.say(e.T("rotate.oprf.done", product, r.Descriptor.Epoch, r.Descriptor.Population, r.Seq))
 			if !r.Until.IsZero() {
-				e.say(e.T("rotate.oprf.until", r.Before, r.Until.UTC().Format(time.RFC3339)))
+				e.say(e.T("rotate.oprf.until", r.Before, r.Until.In(fees.CST).Format("2006-01-02 15:04:05 MST")))
 				e.note(e.T("rotate.oprf.next", product))
 			}
 			return nil

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,7 +54,10 @@ func (e *env) serveCommand() *cobra.Command {
 			}
 			lis, err := net.Listen("tcp", listen)
 			if err != nil {
-				return text.E("serve.listen", listen, err)
+				if err = text.E("serve.listen", listen, err); errors.Is(err, syscall.EADDRINUSE) {
+					err = text.E("serve.taken", err)
+				}
+				return err
 			}
 			e.say(e.T("serve.listening", d.Origin(), lis.Addr()))
 			if addressFile != "" {

@@ -114,7 +114,7 @@ refused yingbi keyring status -d born
 	for _, want := range []string{
 		"refused: yingbi: --vault-config FILE goes with vault",
 		`refused: yingbi: which keyring? "file" is none`,
-		"refused: yingbi: enclave: the keyring is on a Vault server, which has its own ways",
+		"refused: yingbi: the keyring is on a Vault server, which has its own ways",
 		"Domain made in born", "born is a domain already: nothing was changed",
 		"keyring               vault", "secrets ledger        1", "mark (tree size)      1",
 		"keyring: exists already: a domain has its keys at born-kv/born",

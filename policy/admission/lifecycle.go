@@ -405,6 +405,6 @@ func (w *World) stopProduct(b *ledger.Stop) (faults, func()) {
 
 func (f *faults) unless(ok bool, b *ledger.Stop, expected string) {
 	if !ok {
-		f.add(ClassStop, b.Action+" of "+b.Kind+" "+b.ID, expected, "one that is not")
+		f.add(ClassStop, b.Action+" of "+b.Kind+" "+b.ID, expected, "one in another state")
 	}
 }

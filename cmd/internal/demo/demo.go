@@ -205,7 +205,9 @@ func (s *story) closing() {
 	}
 	fmt.Fprintf(s.Out, "\n%s\n", s.T("demo.end", s.Clock().Sub(s.began).Seconds()))
 	if s.Keep != "" {
-		fmt.Fprintln(s.Out, s.T("demo.kept", s.dir))
+		fmt.Fprintln(s.Out, s.T("demo.next-kept", s.dir))
+	} else {
+		fmt.Fprintln(s.Out, s.T("demo.next"))
 	}
 }
 

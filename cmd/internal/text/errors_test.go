@@ -48,7 +48,7 @@ func TestErrorsByTheirFormats(t *testing.T) {
 		{fmt.Errorf("reading entry %d: %w", 7, notThere), "读取条目 7：打开 none/at/all：没有该文件或目录"},
 		{fmt.Errorf("%w: %w", errBase, syscall.ENOSPC), "密钥库：口令错误：磁盘空间不足"},
 		{errors.Join(errBase, syscall.EADDRINUSE), "密钥库：口令错误\n地址已被占用"},
-		{E("passphrase.wrong", errBase), "密钥库：口令错误：请使用 init 时设定的口令重试"},
+		{E("passphrase.file", errBase), "读取口令：密钥库：口令错误"},
 		{fmt.Errorf("importing %s: %w", "licences", E("verify.fault-blank")), "导入 licences：空白"},
 		// Arguments in another order.
 		{fmt.Errorf("oprf: opening: %w: input %d of %d", errBase, 3, 9), "oprf：打开：密钥库：口令错误：9 个输入中的第 3 个"},
