@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"net"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,10 +52,7 @@ func (e *env) serveCommand() *cobra.Command {
 			}
 			lis, err := net.Listen("tcp", listen)
 			if err != nil {
-				if err = text.E("serve.listen", listen, err); errors.Is(err, syscall.EADDRINUSE) {
-					err = text.E("serve.taken", err)
-				}
-				return err
+				return text.E("serve.listen", listen, err)
 			}
 			e.say(e.T("serve.listening", d.Origin(), lis.Addr()))
 			if addressFile != "" {
