@@ -85,13 +85,33 @@ func (x *Expander) Uniform(dst []uint32, p *Prime) {
 			x.used = 0
 		}
 		words := x.buf[x.used:]
-		at := 0
-		for ; at+4 <= len(words) && j < len(dst); at += 4 {
-			if w := binary.LittleEndian.Uint32(words[at:]); w < limit {
+		for len(words) >= 4*expandRun && len(dst)-j >= expandRun && p.reduceRun(
+			(*[expandRun]uint32)(dst[j:]), (*[4 * expandRun]byte)(words), limit) {
+			words = words[4*expandRun:]
+			j += expandRun
+		}
+		for k := 0; k < expandRun && len(words) > 0 && j < len(dst); k++ {
+			if w := binary.LittleEndian.Uint32(words); w < limit {
 				dst[j] = p.canonical(w)
 				j++
 			}
+			words = words[4:]
 		}
-		x.used += at
+		x.used = len(x.buf) - len(words)
 	}
+}
+
+// expandRun words are reduced at once where none of them is to be skipped.
+const expandRun = 8
+
+// reduceRun reduces a run, and says whether all its words are below the limit;
+// otherwise what it wrote is void.
+func (p *Prime) reduceRun(dst *[expandRun]uint32, words *[4 * expandRun]byte, limit uint32) bool {
+	good := true
+	for k := range dst {
+		w := binary.LittleEndian.Uint32(words[4*k:])
+		good = good && w < limit
+		dst[k] = p.canonical(w)
+	}
+	return good
 }

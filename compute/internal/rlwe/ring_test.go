@@ -1,6 +1,7 @@
 package rlwe
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -121,5 +122,29 @@ func BenchmarkExpander(b *testing.B) {
 	b.SetBytes(4 * 8192)
 	for b.Loop() {
 		x.Uniform(dst, &r.Prime)
+	}
+}
+
+// An expander's residues are those of the definition, read word by word,
+// whatever lengths they are asked for in.
+func TestExpanderAgainstTheDefinition(t *testing.T) {
+	r, seed := NewRing(4096, 94904321), &[32]byte{7}
+	stream, limit := keystream("test", seed, "a", 5), uint64(1)<<32/uint64(r.q)*uint64(r.q)
+	x := NewExpander("test", seed, "a", 5)
+	for _, n := range []int{0, 1, 3, 8, 1023, 4096, 7, 9000} {
+		got := make([]uint32, n)
+		x.Uniform(got, &r.Prime)
+		for j := range got {
+			var word [4]byte
+			w := limit
+			for w >= limit {
+				clear(word[:])
+				stream.XORKeyStream(word[:], word[:])
+				w = uint64(binary.LittleEndian.Uint32(word[:]))
+			}
+			if uint64(got[j]) != w%uint64(r.q) {
+				t.Fatalf("residue %d of %d: %d, expected %d", j, n, got[j], w%uint64(r.q))
+			}
+		}
 	}
 }
