@@ -132,7 +132,10 @@ func (a *answering) block(index, b, blocks int) error {
 	values := a.values[:n]
 	scatter := func(tiles []uint32) {
 		for at := 0; at < n; at += tileSlots {
-			*(*[tileSlots]uint32)(tiles) = [tileSlots]uint32(values[at:])
+			// By element: assigning the arrays calls memmove for 32 bytes.
+			to, from := (*[tileSlots]uint32)(tiles), (*[tileSlots]uint32)(values[at:])
+			to[0], to[1], to[2], to[3] = from[0], from[1], from[2], from[3]
+			to[4], to[5], to[6], to[7] = from[4], from[5], from[6], from[7]
 			tiles = tiles[min(stride, len(tiles)):]
 		}
 	}
