@@ -236,7 +236,7 @@ func TestOracleLarge(t *testing.T) {
 	}
 	s.Dimensions[0] = Dimension{Column: "sector", Codes: []Value{Text("a"), Text("b")}, Other: Keep, Null: Drop}
 	s.Dimensions[1] = Dimension{Column: "zip", Prefix: 4, Codes: []Value{Text("9810"), Text("9811")}, Other: Drop, Null: Drop}
-	s.Bound = &Bound{Rows: 2, Key: [32]byte{9}}
+	s.Subject, s.Bound = "name", &Bound{Rows: 5, Key: [32]byte{9}}
 	s.Measures = []Measure{{Column: "income", Want: Sum | Squares, Bounds: &[2]Value{Int(-1 << 40), Int(1 << 40)}},
 		{Column: "rate", Want: Sum, Bounds: &[2]Value{Float(-10), Float(10)}, Edges: []Value{Float(0)}}}
 	agree(t, s, l, rows, l.source(rows, 10, blockRows, 2*blockRows+100), 2)

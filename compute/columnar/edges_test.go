@@ -115,6 +115,44 @@ func TestFloatingSumIsWithinItsBound(t *testing.T) {
 	})
 }
 
+// Every operator on every kind of column, with nulls, NaN and infinities among the rows.
+func TestOperators(t *testing.T) {
+	var rows [][]any
+	for i, rate := range []any{nil, math.NaN(), math.Inf(1), math.Inf(-1), 0.0, math.Copysign(0, -1), 1.0, 2.5} {
+		age, sector := any(int64(i)), any(string(rune('a'+i)))
+		if i == 3 {
+			age, sector = nil, nil
+		}
+		rows = append(rows, []any{sector, "1", age, int64(1), rate, int64(1), "x"})
+	}
+	for column, value := range map[string]Value{"sector": Text("e"), "age": Int(4), "rate": Float(1)} {
+		for op := Equal; op <= NotNull; op++ {
+			c := Comparison{Column: column, Op: op, Values: []Value{value}}
+			if op == IsNull || op == NotNull {
+				c.Values = nil
+			}
+			agree(t, &Spec{Filter: []Comparison{c}}, plainLayout, rows, plainLayout.source(rows, 3), 1)
+		}
+	}
+}
+
+// An infinity that the filter takes out neither refuses the cube nor widens the unit.
+func TestFilteredInfinity(t *testing.T) {
+	rows := [][]any{
+		{"a", "1", int64(1), int64(1), 8.5, int64(1), "x"},
+		{"b", "1", int64(1), int64(1), math.Inf(1), int64(1), "x"},
+		{"b", "1", int64(1), int64(1), math.NaN(), int64(1), "x"},
+	}
+	s := &Spec{Filter: []Comparison{{"sector", Equal, []Value{Text("a")}}}, Measures: []Measure{{Column: "rate", Want: Sum}}}
+	c, err := Run(context.Background(), s, plainLayout.source(rows), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mean, ok := c.Mean(0, 0); mean != 8.5 || !ok || c.Unit(0) != 0x1p-58 {
+		t.Errorf("mean %v, unit %g", mean, c.Unit(0))
+	}
+}
+
 // numbers is a record of integers: two keys, a subject and three measures.
 func numbers(rows, keys, subjects int) arrow.Record {
 	r := rand.New(rand.NewPCG(3, 4))

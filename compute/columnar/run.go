@@ -228,7 +228,6 @@ func (w *worker) place(cells []uint32) {
 		for _, i := range w.columns[w.subject].null {
 			if keep[i] != 0 {
 				w.noSubject++
-				keep[i] = 0
 				cells[i] = spare
 			}
 		}
@@ -236,9 +235,9 @@ func (w *worker) place(cells []uint32) {
 	if or <= cellMask {
 		return
 	}
-	for i, k := range keep {
-		if k != 0 && cells[i] > cellMask {
-			w.miss(i, bits.TrailingZeros32(cells[i]>>cellBits))
+	for i, c := range cells {
+		if c > cellMask {
+			w.miss(i, bits.TrailingZeros32(c>>cellBits))
 			cells[i] = spare
 		}
 	}
