@@ -9,11 +9,14 @@ test:
 	go test ./...
 
 # Race detector on everything that is quick, then the slow proofs without it (they are arithmetic,
-# not concurrency), then the portable kernels once more under the tag that will exclude assembly.
+# not concurrency), then the attacks and the crashes, which list what they tried and what became of
+# it, then the portable kernels once more under the tag that will exclude assembly.
 check: lint
 	.ci/install
 	go test -race ./...
-	$(SLOW) go test -timeout 30m ./...
+	$(SLOW) go test -timeout 30m $$(go list ./... | grep -v /enclave/faults)
+	go test -v -run 'TestAttacks$$' ./sdk
+	$(SLOW) go test -timeout 30m -v ./enclave/faults
 	go test -tags purego ./compute/...
 	.ci/generated
 
@@ -30,7 +33,7 @@ fuzz:
 
 # Kills and fails every verb at every point, and says how many; make check takes every few.
 faults:
-	YINGBI_FAULTS=all go test -timeout 60m -v ./enclave/faults | grep -v '^=== '
+	YINGBI_FAULTS=all go test -timeout 60m -v ./enclave/faults
 
 generate:
 	.ci/generate
