@@ -37,7 +37,7 @@
 //
 // # Memory
 //
-// Each worker has an accumulator per cell and measure (8 to 64 bytes, and 8 more
+// Each worker has an accumulator per cell and measure (8 to 80 bytes, and 8 more
 // for every bin of a histogram); with a subject, an entry per distinct subject and
 // per pair of cell and subject that occurs (24 bytes, and 16 for every sum where
 // contributions are asked for); with a Bound, Rows kept rows per subject. None of

@@ -272,7 +272,7 @@ func (p *plan) fix() error {
 	}
 	perCell := 8
 	for _, g := range p.gauges {
-		perCell += 64 + 8*(len(g.spec.Edges)+1)
+		perCell += 80 + 8*(len(g.spec.Edges)+1)
 	}
 	if need := int64(perCell) * int64(p.cells); need > MaxMemory {
 		return refuse("%d cells need up to %d bytes for each worker, at most %d: have fewer measures, edges or cells", p.cells, need, int64(MaxMemory))
