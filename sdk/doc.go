@@ -33,7 +33,9 @@
 // crash resends the same bytes, which the gateway answers again for free. A
 // program that must not lose answers between Verify and its own storage takes
 // them in WithDelivery: jobs are forgotten only after it. The same work twice at
-// once is refused with ErrUnderWay.
+// once is refused with ErrUnderWay. What is resumed is found by its subjects and
+// by how they were split: where a product was published with another batch in
+// between, unfinished work begins anew, and what it had settled is paid again.
 //
 // Calls that a busy or restarting gateway puts off are sent again for up to a
 // minute. Errors from the gateway are *Error and carry its stable reason.
