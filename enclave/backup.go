@@ -443,5 +443,8 @@ func (m *backupManifest) matches(found *state.Dumped) error {
 		return fmt.Errorf("%w: its log has %d entries of root %s, the manifest says %d of %s; or other rows than it counts",
 			ErrDamaged, found.Tree.N, found.Tree.Hash, tree.N, tree.Hash)
 	}
+	if found.HandedOver != m.Final {
+		return fmt.Errorf("%w: its manifest and its log disagree about whether the domain was handed over with it", ErrDamaged)
+	}
 	return nil
 }

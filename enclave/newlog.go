@@ -127,7 +127,7 @@ func (r *restore) former(n *NewLog) (entries []ledger.Entry, spent []spending, e
 			return nil, nil, err
 		}
 		if carried(e) {
-			entries = append(entries, ledger.Entry{Kind: e.Kind, Actor: e.Actor, Manifest: e.Manifest, Import: e.Import, Review: e.Review,
+			entries = append(entries, ledger.Entry{Kind: e.Kind, Seq: e.Seq, Actor: e.Actor, Manifest: e.Manifest, Import: e.Import, Review: e.Review,
 				Approve: e.Approve, Key: e.Key, Stop: e.Stop, Shred: e.Shred})
 		}
 	}
@@ -269,10 +269,12 @@ func (r *restore) genesis(ring keyring.Keyring, origin string, key ed25519.Priva
 }
 
 // compose puts the new log together: what it stands in for, the old world as far
-// as it still fits, and what counts as used. Documents are numbered anew.
+// as it still fits, and what counts as used. Documents and entries are numbered
+// anew.
 func (n *NewLog) compose(r *restore, genesis ledger.Entry, entries []ledger.Entry, spent []spending) ([]ledger.Entry, error) {
 	w := admission.NewWorld()
 	actor := operatorOf(r.config).URI()
+	numbers := map[int64]int64{} // of carried entries in the old log → in the new one
 	var log []ledger.Entry
 	add := func(e ledger.Entry) error {
 		e.V, e.Seq, e.Time = ledger.Version, int64(len(log)), ledger.NewTime(r.o.Clock())
@@ -299,7 +301,13 @@ func (n *NewLog) compose(r *restore, genesis ledger.Entry, entries []ledger.Entr
 			numbered.Version = version + 1
 			e.Manifest = &numbered
 		}
+		if i := e.Import; i != nil && i.Reseals != 0 {
+			numbered := *i
+			numbered.Reseals = numbers[i.Reseals]
+			e.Import = &numbered
+		}
 		if err := add(e); err == nil {
+			numbers[e.Seq] = log[len(log)-1].Seq
 			n.Carried++
 			continue
 		} else if e.Manifest == nil && e.Stop == nil && e.Review == nil && e.Approve == nil {

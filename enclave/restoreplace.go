@@ -9,11 +9,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/gofrs/flock"
 
 	"github.com/yingbi/yingbi/enclave/keyring"
 	"github.com/yingbi/yingbi/enclave/release"
+	"github.com/yingbi/yingbi/enclave/sealed"
 	"github.com/yingbi/yingbi/enclave/state"
 	"github.com/yingbi/yingbi/policy/audit"
 	"github.com/yingbi/yingbi/policy/ledger"
@@ -115,7 +117,43 @@ func (d *Domain) verify(r *restore) error {
 	if len(report.Findings) > 0 {
 		return fmt.Errorf("the audit of its log has %d findings, the first: %s", len(report.Findings), report.Findings[0])
 	}
+	if err := d.verifySealed(r); err != nil {
+		return err
+	}
 	return d.verifyTables(r)
+}
+
+// verifySealed holds the sealed data to the log: what was read has the digests
+// that the manifest names, and it is for the log to say which those are.
+func (d *Domain) verifySealed(r *restore) error {
+	left, newest := map[string]string{}, map[string]string{} // files that no import was seen of yet; by resource
+	for _, item := range r.backup.manifest.Items {
+		if strings.HasPrefix(item.Name, sealedDir+"/") {
+			left[item.Name] = item.Logged
+		}
+	}
+	for e, err := range d.Entries(r.ctx, state.Filter{Kinds: []ledger.Kind{ledger.KindImport}}) {
+		if err != nil {
+			return err
+		}
+		path := sealedPath("", e.Import.Resource, e.Import.Version)
+		name := filepath.ToSlash(path)
+		if logged, ok := left[name]; ok && logged != e.Import.Digest {
+			return fmt.Errorf("%w: %s is other data than entry %d sealed", ErrDamaged, name, e.Seq)
+		}
+		delete(left, name)
+		delete(left, filepath.ToSlash(sealed.KeysPath(path)))
+		newest[e.Import.Resource] = name
+	}
+	for resource, name := range newest {
+		if !r.held(name) {
+			return fmt.Errorf("%w: %s, the newest data of %s, is missing", ErrDamaged, name, resource)
+		}
+	}
+	for name := range left {
+		return fmt.Errorf("%w: the log knows of no %s", ErrDamaged, name)
+	}
+	return nil
 }
 
 // verifyTables opens every table that is served, which holds all of it to its

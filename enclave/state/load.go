@@ -20,9 +20,10 @@ var ErrDump = errors.New("state: the dump is damaged")
 
 // Dumped is what a dump was found to hold.
 type Dumped struct {
-	Layout int64
-	Tree   tlog.Tree        // computed from the entries
-	Rows   map[string]int64 // by table
+	Layout     int64
+	Tree       tlog.Tree        // computed from the entries
+	HandedOver bool             // as its head has it, which Check holds to the entries
+	Rows       map[string]int64 // by table
 }
 
 const (
@@ -244,7 +245,7 @@ func readDump(r io.Reader, row func(*dumpTable, []any) error, begin func(layout 
 	if _, err := d.r.ReadByte(); err != io.EOF {
 		return nil, d.damaged(errors.Join(errors.New("something follows"), err))
 	}
-	found.Tree = tlog.Tree{N: log.tree.n, Hash: log.tree.root()}
+	found.Tree, found.HandedOver = tlog.Tree{N: log.tree.n, Hash: log.tree.root()}, log.closed
 	if err := log.end(found); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDump, err)
 	}
@@ -360,12 +361,14 @@ func readBytes(r io.Reader, n int) ([]byte, error) {
 type dumpedLog struct {
 	tree, stored plainTree
 	head         tlog.Tree
+	closed       bool
 }
 
 func (l *dumpedLog) see(table string, values []any) error {
 	switch table {
 	case "head":
 		l.head.N = values[1].(int64)
+		l.closed = len(values) > 5 && values[5].(int64) != 0 // since layout 2
 		return setHash(&l.head.Hash, values[2].([]byte))
 	case "entries":
 		salt := values[7].([]byte)
