@@ -160,6 +160,7 @@ func TestLimits(t *testing.T) {
 		"size":        {"# " + strings.Repeat("x", vocabulary.MaxFile), "too-large"},
 		"documents":   {many(vocabulary.MaxDocuments + 1), "too-many"},
 		"fields":      {"kind: Tariff\n" + strings.Repeat("a: b\n", 5000), "too-many"},
+		"bare fields": {"kind: Tariff\na: {" + strings.Repeat("a,", 5000) + "a}\n", "too-many"},
 		"flow":        {strings.Repeat("[", 100000), "too-deep"},
 		"flow maps":   {strings.Repeat("{a: ", 100000), "too-deep"},
 		"dashes":      {strings.Repeat("- ", 100000), "too-deep"},

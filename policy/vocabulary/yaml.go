@@ -162,7 +162,8 @@ func (y *yamlReader) document(tokens token.Tokens) *tree {
 // plain refuses what this package does not read, and nesting that would take
 // the parser's recursion too far.
 func (y *yamlReader) plain(tokens token.Tokens) bool {
-	ok, open, dashes, fields := true, 0, 0, 0
+	ok, dashes, fields, bare := true, 0, 0, 0
+	var open []token.Type // the flow collections around
 	refuse := func(t *token.Token, got, fix string) {
 		ok = false
 		y.report.add(Fault{ID: "unsupported-yaml", Position: y.position(t), Got: got, Expected: "plain YAML: fields, lists and values", Fix: fix})
@@ -204,23 +205,28 @@ func (y *yamlReader) plain(tokens token.Tokens) bool {
 				refuse(t, "quoted text over several lines", blockOfText)
 			}
 		case token.MappingValueType:
-			if open > 0 && glued(t) {
+			if len(open) > 0 && glued(t) {
 				refuse(t, "a colon without a space after it", "write name: value")
 			}
-			if fields++; fields > maxFields {
-				y.report.add(Fault{ID: "too-many", Position: y.position(t), Got: "more fields", Expected: fmt.Sprintf("at most %d in a document", maxFields)})
-				return false
-			}
+			fields++
 		case token.LiteralType, token.FoldedType:
 			if strings.ContainsAny(t.Value, "0123456789") {
 				refuse(t, "a block of text with an indentation of its own", "put the text in quotes")
 			}
+		case token.CollectEntryType:
+			if n := len(open); n > 0 && open[n-1] == token.MappingStartType { // {a, b} has fields without colons
+				bare++
+			}
 		case token.SequenceStartType, token.MappingStartType:
-			open++
+			open = append(open, t.Type)
 		case token.SequenceEndType, token.MappingEndType:
-			open--
+			open = open[:max(len(open)-1, 0)]
 		}
-		if open > maxDepth || dashes > maxDepth {
+		if max(fields, bare) > maxFields {
+			y.report.add(Fault{ID: "too-many", Position: y.position(t), Got: "more fields", Expected: fmt.Sprintf("at most %d in a document", maxFields)})
+			return false
+		}
+		if len(open) > maxDepth || dashes > maxDepth {
 			y.tooDeep(t)
 			return false
 		}
