@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/yingbi/yingbi/enclave/keyring"
@@ -90,6 +91,20 @@ func (r *restore) begin() (_ *NewLog, err error) {
 	return n, r.write(n, &changed, entries, spent)
 }
 
+// bound is when an entry came to say what it says: a tariff that was set in
+// advance, on its first day. In the new log all tariffs bind at once, and of those
+// the last to come is in force.
+func bound(e *ledger.Entry) ledger.Time {
+	if e.Kind != ledger.KindManifest || e.Manifest.Kind != string(vocabulary.KindTariff) {
+		return e.Time
+	}
+	doc, err := vocabulary.DecodeCanonical(vocabulary.KindTariff, e.Manifest.Document)
+	if t, ok := doc.(*vocabulary.Tariff); err == nil && ok && t.From.Begin().After(e.Time.Time) {
+		return ledger.NewTime(t.From.Begin())
+	}
+	return e.Time
+}
+
 // spending is what counts as used in the new log.
 type spending struct {
 	window admission.Window
@@ -127,10 +142,11 @@ func (r *restore) former(n *NewLog) (entries []ledger.Entry, spent []spending, e
 			return nil, nil, err
 		}
 		if carried(e) {
-			entries = append(entries, ledger.Entry{Kind: e.Kind, Seq: e.Seq, Actor: e.Actor, Manifest: e.Manifest, Import: e.Import, Review: e.Review,
+			entries = append(entries, ledger.Entry{Kind: e.Kind, Seq: e.Seq, Time: bound(e), Actor: e.Actor, Manifest: e.Manifest, Import: e.Import, Review: e.Review,
 				Approve: e.Approve, Key: e.Key, Stop: e.Stop, Shred: e.Shred})
 		}
 	}
+	slices.SortStableFunc(entries, func(a, b ledger.Entry) int { return a.Time.Compare(b.Time.Time) })
 	if spent, err = d.spending(r.ctx, w); err != nil {
 		return nil, nil, err
 	}

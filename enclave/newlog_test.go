@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/yingbi/yingbi/enclave"
 	"github.com/yingbi/yingbi/enclave/gateway"
 	"github.com/yingbi/yingbi/enclave/state"
 	"github.com/yingbi/yingbi/policy/audit"
+	"github.com/yingbi/yingbi/policy/fees"
 	"github.com/yingbi/yingbi/policy/ledger"
 )
 
@@ -131,4 +133,43 @@ func (u *used) MustApplyTo(t *testing.T, d *enclave.Domain, manifests string) {
 	if _, err := d.Apply(t.Context(), u.Parse(manifests), nil, false); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// What is charged after a new log was begun is what was charged before: tariffs
+// that were set in advance keep their place among the others.
+func TestNewLogKeepsPrices(t *testing.T) {
+	u := newUnused(t)
+	later := u.Clock.Now().AddDate(0, 1, 0).Format(time.DateOnly)
+	u.MustApply(strings.ReplaceAll(sectorTariff("later", "0.1700"), "2026-01-01", later)) // in advance
+	u.MustApply(sectorTariff("now", "0.1900"))
+	u.Clock.Advance(40 * 24 * 3600e9)
+	if before := tariffOf(t, u.Domain.Domain, "sector"); before.ID != "later" {
+		t.Fatalf("in force before: %+v", before)
+	}
+	o := u.options()
+	o.NewLog = anew
+	dir := filepath.Join(t.TempDir(), "restored")
+	if _, err := enclave.Restore(t.Context(), u.backup(t, false), dir, o); err != nil {
+		t.Fatal(err)
+	}
+	if after := tariffOf(t, u.open(t, dir), "sector"); after.ID != "later" {
+		t.Errorf("in force in the new log: %s at %s, before it was later", after.ID, after.Unit)
+	}
+}
+
+func sectorTariff(id, price string) string {
+	return "kind: Tariff\nid: " + id + "\ntitle: {en: Tariff}\nproduct: sector\nbasis: per-subject\nprice: \"" + price + "\"\ntrial: false\nfrom: 2026-01-01\n"
+}
+
+func tariffOf(t *testing.T, d *enclave.Domain, product string) fees.Tariff {
+	t.Helper()
+	w, err := d.World(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, ok := w.Tariff(product, d.Now())
+	if !ok {
+		t.Fatalf("no tariff of %s is in force", product)
+	}
+	return found
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/yingbi/yingbi/policy/fees"
 	"github.com/yingbi/yingbi/policy/ledger"
+	"github.com/yingbi/yingbi/policy/vocabulary"
 )
 
 // Window is a counter in one of its windows: what calls are charged to.
@@ -29,13 +30,14 @@ func (w *World) Spent(of Window, units int64) *ledger.Budget {
 	return b
 }
 
-// Windows are those that a call could be charged to now: every quota of every
-// grant that has not ended, and every share of the population that such a grant
-// opens, in the windows that now is in. They are sorted.
+// Windows are those that a call after the last entry can have been charged to, in
+// the windows that now is in: every quota of every grant that had not ended by
+// that entry, and every share of the population that such a grant opens. They are
+// sorted.
 func (w *World) Windows(now time.Time) []Window {
 	found := map[Window]bool{}
 	for _, g := range w.grants {
-		if !g.term.holds(now) || w.revoked[g.subject()] {
+		if now.Before(g.term.from) || !w.time.Before(g.term.until) || w.revoked[g.subject()] {
 			continue
 		}
 		for _, id := range g.doc.Products {
@@ -43,9 +45,12 @@ func (w *World) Windows(now time.Time) []Window {
 				counter, in := QuotaCounter(g.doc, id, q, now)
 				found[Window{counter, in, id, q.Per}] = true
 			}
-			if p, ok := w.products[id]; ok {
-				s := shareOf(p.doc, Facts{Enterprise: g.doc.Enterprise, Product: id, Now: now}, 0)
-				found[Window{s.Counter, s.Window, id, s.Per}] = true
+			p := w.products[id]
+			for _, doc := range []*vocabulary.Product{p.doc, p.published} { // a draft may be published next
+				if doc != nil {
+					s := shareOf(doc, Facts{Enterprise: g.doc.Enterprise, Product: id, Now: now}, 0)
+					found[Window{s.Counter, s.Window, id, s.Per}] = true
+				}
 			}
 		}
 	}

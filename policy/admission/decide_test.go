@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -340,6 +341,28 @@ func TestWindows(t *testing.T) {
 	f.Now = f.Now.Add(time.Millisecond)
 	if o := decide(t, l, f); o.Reason != ledger.ReasonGrantExpired {
 		t.Errorf("after the last day: %s", o.Reason)
+	}
+}
+
+// Windows has every window that a call after the last entry can have been charged
+// to: under a grant that ended since, and under the document that is served
+// beside a draft.
+func TestWindowsOfUnseenCalls(t *testing.T) {
+	l := logtest.New(t)
+	l.Now = day("2027-06-01") // the welfare grant has ended, the industry grant has half a year
+	draft := logtest.LicenceHolder()
+	draft.Release.MaxShare.Per = "term"
+	l.Apply(draft)
+	share, quota := "share/"+logtest.Enterprise+"/"+logtest.Product, "grant/"+logtest.Industry+"/"+logtest.Product
+	want := []string{quota + "/calls/term", quota + "/subjects/day", share + "/month", share + "/term"}
+	for _, now := range []time.Time{l.Now, day("2029-06-01")} {
+		var got []string
+		for _, of := range l.World.Windows(now) {
+			got = append(got, of.Counter)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("at %s: %v, want %v", now, got, want)
+		}
 	}
 }
 
