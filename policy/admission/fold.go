@@ -187,6 +187,9 @@ func (w *World) pin(e *ledger.Entry, k *ledger.Key) (faults, func()) {
 			return // pinned means pinned
 		}
 		w.genesis = &g
+		if by, err := vocabulary.ParseURI(e.Actor); err == nil && by.Role == vocabulary.RoleOperator && vocabulary.CheckCreditCode(by.ID) == nil {
+			w.operator = by.ID
+		}
 		if v, err := ledger.LogVerifier(g.Origin, g.Log); g.Log != nil && err == nil {
 			w.logKeys, _ = ledger.NewLogKeys(v) // without hand-overs there is nothing to refuse
 		}

@@ -96,6 +96,10 @@ func (w *World) document(e *ledger.Entry, m *ledger.Manifest, author string) (fa
 	w.fits(&f, doc, m, e.Time.Time)
 	apply := func() {}
 	switch doc := doc.(type) {
+	case *vocabulary.Authorisation:
+		if w.operator != "" && doc.Operator != w.operator { // signed, but for somebody else
+			f.add(ClassMeaning, what+", operator", "this domain's operator, "+w.operator, doc.Operator)
+		}
 	case *vocabulary.Product:
 		apply = func() { w.revise(doc, m, author) }
 	case *vocabulary.Enterprise:

@@ -20,6 +20,7 @@ type World struct {
 	time time.Time // its time
 
 	genesis   *Genesis
+	operator  string          // credit code of who made the genesis; empty: it is named otherwise
 	logKeys   *ledger.LogKeys // immutable; nil where the genesis names no ledger key
 	catalogue *vocabulary.Catalogue
 	documents map[subject]document

@@ -20,6 +20,35 @@ func equal(t *testing.T, got, want any) {
 	}
 }
 
+// An authorisation is the operator's whom it names: one that the same body signed
+// for another operator opens nothing.
+func TestAuthorisationOfAnotherOperator(t *testing.T) {
+	l := logtest.New(t)
+	for _, c := range []struct {
+		operator string
+		want     bool
+	}{
+		{logtest.Authorisation().Operator, true},
+		{"91330000MA0ACME005", false},
+	} {
+		w := admission.NewWorld()
+		genesis, err := ledger.Decode(l.Lines[0].Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		genesis.Actor = "yingbi://operator/" + c.operator
+		if err := w.Fold(genesis); err != nil {
+			t.Fatal(err)
+		}
+		e := l.Manifest(logtest.Authorisation())
+		e.Seq, e.Time, e.Manifest.Version = 1, genesis.Time, 1
+		err = w.Fold(&e)
+		if refused := (*admission.FoldError)(nil); c.want != (err == nil) || err != nil && (!errors.As(err, &refused) || refused.Faults[0].Class != admission.ClassMeaning) {
+			t.Errorf("operator %s: %v", c.operator, err)
+		}
+	}
+}
+
 // Every way in which a control entry can be inconsistent with what came before.
 func TestFoldRefuses(t *testing.T) {
 	manifest := func(change func(*logtest.Log, *ledger.Manifest)) func(*logtest.Log) ledger.Entry {
