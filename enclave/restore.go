@@ -25,7 +25,7 @@ type RestoreOptions struct {
 	Unlock     func() (keyring.Unlock, error) // of the keyring in the backup, where it is embedded
 	With       []age.Identity                 // keys that open the backup; or
 	Passphrase []byte
-	Database   string // where to; default as the backup's configuration has it
+	Database   string // where to; default as the backup's configuration has it, in the folder or on a server
 	VaultFiles string // folder of the files that the domain logs in to Vault with, which no backup holds; default dir
 	Mark       string // file: the mark of the domain that was lost; default DIR/mark, where it is there
 	NewLog     string // origin of a new log, where no mark tells how far the old one had come
@@ -354,6 +354,8 @@ func (r *restore) prepare() error {
 	r.config, r.target = c, c.Database
 	if r.o.Database != "" {
 		r.target = r.o.Database
+	} else if path, ok := strings.CutPrefix(c.Database, "sqlite:"); ok && !filepath.IsLocal(path) {
+		return fmt.Errorf("its configuration has the database at %s, outside the folder: say with --database where it shall be", path)
 	}
 	changed := *c
 	changed.Database = r.target

@@ -136,6 +136,34 @@ func TestForgedBackup(t *testing.T) {
 	}
 }
 
+// A backup's configuration does not choose a database outside the folder: the
+// operator names one.
+func TestBackupNamesNoDatabaseOutside(t *testing.T) {
+	u := newUnused(t)
+	file := u.forge(t, u.backup(t, true), func(manifest map[string]any, parts []part) []part {
+		for i, item := range manifest["items"].([]any) {
+			if p := &parts[i+1]; p.name == enclave.ConfigFile {
+				p.content = []byte(strings.ReplaceAll(string(p.content), "sqlite:yingbi.db", "sqlite:../outside.db"))
+				item.(map[string]any)["size"] = len(p.content)
+			}
+		}
+		return parts
+	})
+	dir := filepath.Join(t.TempDir(), "x")
+	outside := filepath.Join(dir, "..", "outside.db")
+	if _, err := enclave.Restore(t.Context(), file, dir, u.options()); err == nil || !strings.Contains(err.Error(), "--database") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Lstat(outside); err == nil {
+		t.Error("a file was made outside the folder")
+	}
+	o := u.options()
+	o.Database = "sqlite:" + outside
+	if _, err := enclave.Restore(t.Context(), file, dir, o); err != nil {
+		t.Errorf("where the operator names it: %v", err)
+	}
+}
+
 // A new log takes over data that was sealed anew: what it was sealed from has
 // another number there.
 func TestNewLogAfterReseal(t *testing.T) {
