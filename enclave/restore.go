@@ -60,7 +60,8 @@ const stageDir = "restoring"
 
 const markFile = "mark"
 
-// RestorePoints are the points that a restore passes, in order.
+// RestorePoints are the points that a restore passes once the folder is its own,
+// in order.
 var RestorePoints = []string{"claimed", "begun", "marked", "loaded", "copied", "opened", "verified", "begun anew", "database", "moving", "moved", "configured", "logged"}
 
 // Restore makes the domain of a backup in dir, a new or empty folder, which may
@@ -185,8 +186,12 @@ func (r *restore) claim() (free func() error, err error) {
 			}
 		}
 	}
+	r.at("looked")
 	if free, err = lockMarker(path, r.dir); err != nil {
 		return nil, err
+	}
+	if err := r.unchanged(path, text); err != nil {
+		return nil, errors.Join(err, free())
 	}
 	// A marker that was cut short was the only thing made.
 	if len(text) > 0 && json.Unmarshal(text, &r.marker) == nil {
@@ -198,6 +203,19 @@ func (r *restore) claim() (free func() error, err error) {
 	}
 	r.at("claimed")
 	return free, nil
+}
+
+// unchanged makes sure, under the lock, that no other restore was here since the
+// folder was looked at: what it made is not this one's to clean.
+func (r *restore) unchanged(marker string, text []byte) error {
+	if _, err := os.Lstat(filepath.Join(r.dir, ConfigFile)); err == nil {
+		return errors.Join(fmt.Errorf("%w: %s: nothing was changed: restore into a new folder", ErrExists, r.dir), os.Remove(marker))
+	}
+	now, err := os.ReadFile(marker)
+	if err == nil && !bytes.Equal(now, text) {
+		err = fmt.Errorf("%w: another process is restoring into %s", ErrIncomplete, r.dir)
+	}
+	return err
 }
 
 // mark writes what the marker says, in place: the lock is on the file.

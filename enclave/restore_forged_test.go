@@ -164,6 +164,26 @@ func TestBackupNamesNoDatabaseOutside(t *testing.T) {
 	}
 }
 
+// A restore that looked at the folder before another one made a domain of it
+// leaves that domain alone.
+func TestRestoresMeet(t *testing.T) {
+	u := newUnused(t)
+	file, dir := u.backup(t, true), filepath.Join(t.TempDir(), "x")
+	o := u.options()
+	o.TestAt = func(point string) {
+		if point != "looked" {
+			return
+		}
+		if _, err := enclave.Restore(t.Context(), file, dir, u.options()); err != nil {
+			t.Errorf("the other restore: %v", err)
+		}
+	}
+	if _, err := enclave.Restore(t.Context(), file, dir, o); !errors.Is(err, enclave.ErrExists) {
+		t.Errorf("got %v, want ErrExists", err)
+	}
+	u.open(t, dir)
+}
+
 // A new log takes over data that was sealed anew: what it was sealed from has
 // another number there.
 func TestNewLogAfterReseal(t *testing.T) {
