@@ -72,6 +72,7 @@ type auditor struct {
 	engine *admission.Engine // of world; nil: it has changed
 	broken error             // why world cannot be compiled; said once
 
+	former    bool // the log says that it stands in for another
 	beginning bool // of a log that stands in for another: no call was settled yet
 
 	jobs     jobs
@@ -132,6 +133,11 @@ func (a *auditor) entry(seq int64, salt [ledger.SaltSize]byte, text []byte) {
 		a.time = e.Time.Time
 	}
 	a.report.Kinds[e.Kind]++
+	if e.Access != nil && e.Access.Former != nil && !a.former { // said once, however often the log says it
+		a.former = true
+		f := e.Access.Former
+		a.note("N05", fmt.Sprintf("entry %d says that the log stands in for %s, which had %d entries or more, of root %s: audit that one too", seq, f.Origin, f.Size, f.Root))
+	}
 	switch {
 	case e.TheCall() != nil:
 		a.beginning = false

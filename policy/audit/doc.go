@@ -62,6 +62,7 @@
 //	N02  the authoriser's or authority's key is known from the log alone
 //	N03  request signatures were not verified, as asked
 //	N04  corrections, closes, disputes or budgets, which nothing recounts yet
+//	N05  the log stands in for another, which is an audit of its own
 //
 // # Who did it
 //

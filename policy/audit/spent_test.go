@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/yingbi/yingbi/policy/admission"
@@ -41,5 +42,18 @@ func TestSpentCounterIsHeldAgainstCalls(t *testing.T) {
 				t.Errorf("found %v, want A35 and %s", r.Findings, id)
 			}
 		})
+	}
+}
+
+// A log that says that it stands in for another is noted: what was settled in
+// that one is not in this audit.
+func TestFormerLogIsNoted(t *testing.T) {
+	l := busy(t)
+	l.Append(ledger.Entry{Kind: ledger.KindAccess, Access: &ledger.Access{Action: "restore", Object: "domain", Count: 7,
+		Former: &ledger.Former{Origin: "former.example/log", Size: 7, Root: logtest.Digest("root")}}})
+	l.Checkpoint()
+	notes := run(t, source{l}, audit.Options{}).Notes
+	if !slices.ContainsFunc(notes, func(n audit.Note) bool { return n.ID == "N05" && strings.Contains(n.What, "former.example/log") }) {
+		t.Errorf("notes %v", notes)
 	}
 }
