@@ -279,7 +279,7 @@ func alteredColumn(t *testing.T, _ *battlefield) {
 		j := c.Prepare("sector", "industry", 0, [][]string{{enclavetest.Account(1)}})
 		c.MustSend(j)
 		_, err = c.Lookup(t.Context(), &pb.LookupRequest{Job: j.Header.Job, Queries: [][]byte{make([]byte, j.Descriptor.Lattice.QueryBytes)}})
-		wantReason(t, err, ledger.ReasonInternal)
+		wantReason(t, err, ledger.ReasonUnavailable)
 	}
 }
 
