@@ -15,6 +15,8 @@ import (
 
 	"filippo.io/age"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"github.com/yingbi/yingbi/enclave/keyring"
 	"github.com/yingbi/yingbi/enclave/state"
 	"github.com/yingbi/yingbi/policy/admission"
@@ -25,10 +27,11 @@ type RestoreOptions struct {
 	Unlock     func() (keyring.Unlock, error) // of the keyring in the backup, where it is embedded
 	With       []age.Identity                 // keys that open the backup; or
 	Passphrase []byte
-	Database   string // where to; default as the backup's configuration has it, in the folder or on a server
-	VaultFiles string // folder of the files that the domain logs in to Vault with, which no backup holds; default dir
-	Mark       string // file: the mark of the domain that was lost; default DIR/mark, where it is there
-	NewLog     string // origin of a new log, where no mark tells how far the old one had come
+	Database   string        // where to; default as the backup's configuration has it, in the folder or on a server
+	VaultFiles string        // folder of the files that the domain logs in to Vault with, which no backup holds; default dir
+	Mark       string        // file: the mark of the domain that was lost; default DIR/mark, where it is there
+	Log        note.Verifier // one of the log's keys: a backup of another log is refused; nil: nobody knows whose log it is
+	NewLog     string        // origin of a new log, where no mark tells how far the old one had come
 	Clock      func() time.Time
 	Progress   Progress
 	TestAt     func(point string) // called as the restore passes points; tests only
@@ -40,12 +43,15 @@ type Restored struct {
 	Database  string
 	NewLog    *NewLog // nil: the log goes on
 	HandedOut bool    // the backup was a domain's last
+	VKey      string  // the first key of the log that was in the backup
 }
 
 // Errors of Restore that callers act on.
 var (
 	// ErrWouldFork: the log is known to have come further than the backup.
 	ErrWouldFork = errors.New("enclave: restoring would fork the log")
+	// ErrAnotherLog: the backup's log is not the one whose key was given.
+	ErrAnotherLog = errors.New("enclave: the backup holds another log than the key is of")
 	// ErrNoMark: nothing tells how far the log has come.
 	ErrNoMark = errors.New("enclave: nothing tells whether restoring would fork the log")
 )
@@ -71,6 +77,9 @@ var RestorePoints = []string{"claimed", "begun", "marked", "loaded", "copied", "
 // It verifies the backup whole, the database against itself, the log by an audit,
 // sealed files by the log's digests and tables by their descriptors, before
 // anything is in its place.
+//
+// All of that is from one hand. A backup that is sealed to a public key may be
+// anyone's, so RestoreOptions.Log says whose log it has to be.
 //
 // A log that goes on from a backup while entries after it were acknowledged has
 // forked. So the backup must reach as far as the log is known to have come: by
@@ -133,7 +142,8 @@ type restore struct {
 	target   string // DSN as the configuration will have it
 	survivor []byte // the mark that was found
 	pinned   admission.Genesis
-	placed   bool // the configuration is in its place: the domain is there
+	vkey     string // the first key of the backup's log
+	placed   bool   // the configuration is in its place: the domain is there
 }
 
 // restoreNote is what the marker says.
@@ -271,6 +281,7 @@ func (r *restore) run() (*Restored, error) {
 	if err := r.finish(made); err != nil {
 		return nil, err
 	}
+	made.VKey = r.vkey
 	if err := r.place(); err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/gofrs/flock"
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/yingbi/yingbi/enclave/keyring"
 	"github.com/yingbi/yingbi/enclave/release"
@@ -109,6 +110,12 @@ func (d *Domain) verify(r *restore) error {
 	if err != nil {
 		return err
 	}
+	r.vkey = ledger.VKey(d.config.Origin, keys.Log)
+	if r.o.Log != nil {
+		if err := d.isOf(r.ctx, r.o.Log, log.HandOvers()); err != nil {
+			return err
+		}
+	}
 	report, err := audit.Audit(r.ctx, log, audit.Keys{Log: v}, audit.Options{
 		Progress: func(entries int64) { r.progress("auditing", entries, checked.Tree.N) }})
 	if err != nil {
@@ -121,6 +128,23 @@ func (d *Domain) verify(r *restore) error {
 		return err
 	}
 	return d.verifyTables(r)
+}
+
+// isOf wants the log to be the one that a key is of: the key, or one that it is
+// joined to by the log's hand-overs, signed the newest checkpoint.
+func (d *Domain) isOf(ctx context.Context, known note.Verifier, handOvers [][]byte) error {
+	newest, _, err := d.store.Checkpoint(ctx)
+	if err != nil {
+		return err
+	}
+	keys, err := ledger.NewLogKeys(known, handOvers...)
+	if err == nil {
+		_, err = keys.Checkpoint(newest)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: it is a log of %s: %w", ErrAnotherLog, d.config.Origin, err)
+	}
+	return nil
 }
 
 // verifySealed holds the sealed data to the log: what was read has the digests

@@ -120,7 +120,7 @@ const maxKeyFile = 1 << 16
 func (e *env) restoreCommand() *cobra.Command {
 	var f domainFlags
 	var o enclave.RestoreOptions
-	var keyFile, passphraseFile string
+	var keyFile, passphraseFile, known string
 	cmd := &cobra.Command{
 		Use: "restore FILE DIR", Short: e.T("restore.short"), Long: e.T("restore.long"), Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -129,12 +129,21 @@ func (e *env) restoreCommand() *cobra.Command {
 			if err := s.open(&o, keyFile, passphraseFile); err != nil {
 				return err
 			}
+			if known != "" {
+				var err error
+				if o.Log, err = logKey(known); err != nil {
+					return usage(text.E("audit.key", "log-key", err))
+				}
+			}
 			p := &progress{e: e}
 			o.Clock, o.Progress, o.Unlock = e.clock, p.set, s.unlock
 			made, err := enclave.Restore(cmd.Context(), args[0], args[1], o)
 			p.finish()
 			if err != nil {
 				return err
+			}
+			if o.Log == nil {
+				e.note(e.T("restore.unknown", made.VKey))
 			}
 			e.printRestored(made, args[1])
 			return nil
@@ -145,6 +154,7 @@ func (e *env) restoreCommand() *cobra.Command {
 	cmd.Flags().StringVar(&passphraseFile, "backup-passphrase-file", "", e.T("flag.backup-passphrase-file"))
 	cmd.Flags().StringVar(&o.Database, "database", "", e.T("flag.restore-database"))
 	cmd.Flags().StringVar(&o.Mark, "mark", "", e.T("flag.mark"))
+	cmd.Flags().StringVar(&known, "log-key", "", e.T("flag.restore-log-key"))
 	cmd.Flags().StringVar(&o.NewLog, "new-log", "", e.T("flag.new-log"))
 	cmd.Flags().StringVar(&o.VaultFiles, "vault-files", "", e.T("flag.vault-files"))
 	cmd.MarkFlagsMutuallyExclusive("key", "backup-passphrase-file")
