@@ -125,6 +125,12 @@ func drawSpec(t *rapid.T) *Spec {
 			s.Bound = &Bound{Rows: rapid.IntRange(1, 4).Draw(t, "rows per subject"), Key: [32]byte{1, 2, 3}}
 		}
 	}
+	comparisons := []Comparison{
+		{"sector", Equal, []Value{Text("a")}}, {"zip", Greater, []Value{Text("98101")}}, {"sector", In, []Value{Text("b"), Text("a")}},
+		{"age", GreaterEqual, []Value{Int(18)}}, {"age", Less, []Value{Int(65)}}, {"income", NotEqual, []Value{Int(0)}},
+		{"income", In, nil}, {"rate", LessEqual, []Value{Float(0.1)}}, {"rate", NotEqual, []Value{Float(1)}},
+		{"rate", NotNull, nil}, {"age", IsNull, nil}, {"income", In, []Value{Int(1), Int(-1), Int(math.MaxInt64)}},
+	}
 	dimensions := []Dimension{
 		{Column: "sector", Codes: []Value{Text("b"), Text("a"), Text("沪牌")}},
 		{Column: "sector", Learn: 5},
@@ -139,18 +145,16 @@ func drawSpec(t *rapid.T) *Spec {
 	}
 	rules := []Rule{Keep, Drop, Keep, Drop, Refuse}
 	for range rapid.IntRange(0, 3).Draw(t, "dimensions") {
+		if rapid.IntRange(0, 3).Draw(t, "condition") == 0 {
+			s.Dimensions = append(s.Dimensions, Dimension{Where: rapid.SliceOfN(rapid.SampledFrom(comparisons), 1, 3).Draw(t, "where")})
+			continue
+		}
 		d := rapid.SampledFrom(dimensions).Draw(t, "dimension")
 		d.Null, d.Other = rapid.SampledFrom(rules).Draw(t, "null"), rapid.SampledFrom(rules).Draw(t, "other")
 		if s.Bound != nil && (d.Learn > 0 || d.Null == Refuse || d.Other == Refuse) {
 			continue
 		}
 		s.Dimensions = append(s.Dimensions, d)
-	}
-	comparisons := []Comparison{
-		{"sector", Equal, []Value{Text("a")}}, {"zip", Greater, []Value{Text("98101")}}, {"sector", In, []Value{Text("b"), Text("a")}},
-		{"age", GreaterEqual, []Value{Int(18)}}, {"age", Less, []Value{Int(65)}}, {"income", NotEqual, []Value{Int(0)}},
-		{"income", In, nil}, {"rate", LessEqual, []Value{Float(0.1)}}, {"rate", NotEqual, []Value{Float(1)}},
-		{"rate", NotNull, nil}, {"age", IsNull, nil}, {"income", In, []Value{Int(1), Int(-1), Int(math.MaxInt64)}},
 	}
 	if rapid.Bool().Draw(t, "filtered") {
 		s.Filter = rapid.SliceOfN(rapid.SampledFrom(comparisons), 1, 2).Draw(t, "filter")
@@ -309,6 +313,10 @@ func TestRefusals(t *testing.T) {
 		{Spec{Dimensions: []Dimension{{Column: "rate", Edges: []Value{Float(2), Float(math.NaN())}}}}, "edge NaN is not a finite floating-point number"},
 		{Spec{Dimensions: []Dimension{{Column: "age", Prefix: 1, Codes: one}}}, "a prefix of 1 characters"},
 		{Spec{Filter: []Comparison{{"age", Less, nil}}}, "with 0 values"},
+		{Spec{Dimensions: []Dimension{{Where: []Comparison{{"age", Less, nil}}}}}, "condition on \"age\": operator 3 with 0 values"},
+		{Spec{Dimensions: []Dimension{{Where: []Comparison{{"none", IsNull, nil}}}}}, `the schema has 0 columns "none"`},
+		{Spec{Dimensions: []Dimension{{Learn: 3, Where: []Comparison{{"age", IsNull, nil}}}}}, `dimension "where age": give one of codes`},
+		{Spec{Dimensions: []Dimension{{Where: []Comparison{{"age", IsNull, nil}, {"rate", NotNull, nil}}, Null: Drop}}}, `"where age, rate": conditions go with no column`},
 		{Spec{Filter: []Comparison{{"rate", Less, one}}}, `"1" is not a floating-point number`},
 		{Spec{Measures: []Measure{{Column: "name"}}}, "is a text column"},
 		{Spec{Measures: []Measure{{Column: "age", Bounds: &[2]Value{Int(2), Int(1)}}}}, "bounds [2, 1] are empty"},
@@ -351,4 +359,39 @@ func TestSourceFails(t *testing.T) {
 	if _, err := Run(context.Background(), spec, other, 1); !errors.Is(err, ErrData) {
 		t.Errorf("a batch of another schema: %v", err)
 	}
+}
+
+// A condition as an axis divides a cube as it would filter it: at 1 are the rows of the
+// filtered cube, and what is at 0 and 1 together is the cube.
+func TestConditionIsAnAxis(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l, rows := drawLayout(t), drawRows(t, 40)
+		where := rapid.SliceOfN(rapid.SampledFrom([]Comparison{{"age", Less, []Value{Int(65)}}, {"rate", NotEqual, []Value{Float(0)}},
+			{"sector", In, []Value{Text("a"), Text("")}}, {"income", IsNull, nil}}), 1, 3).Draw(t, "where")
+		age := Dimension{Column: "age", Edges: []Value{Int(0), Int(18)}, Null: Keep, Other: Keep}
+		run := func(filter []Comparison, d ...Dimension) *Cube {
+			c, err := Run(context.Background(), &Spec{Subject: "id", Filter: filter, Dimensions: d,
+				Measures: []Measure{{Column: "income", Want: Sum | Squares}}}, l.source(rows), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		whole, kept, joint := run(nil, age), run(where, age), run(nil, Dimension{Where: where}, age)
+		if a := joint.Axes()[0]; len(a.Codes) != 2 || a.Codes[0].Kind != CodeFails || a.Codes[1].Kind != CodeHolds || len(a.Where) != len(where) {
+			t.Fatalf("the axis is %v", a)
+		}
+		margin := joint.Rollup(1)
+		for cell := range whole.Cells() {
+			for _, c := range []struct {
+				have, want *Cube
+				at         int
+			}{{joint, kept, whole.Cells() + cell}, {margin, whole, cell}} {
+				if c.have.Rows(c.at) != c.want.Rows(cell) || c.have.Subjects(c.at) != c.want.Subjects(cell) ||
+					c.have.Sum(0, c.at) != c.want.Sum(0, cell) || c.have.Squares(0, c.at).Cmp(c.want.Squares(0, cell)) != 0 {
+					t.Fatalf("cell %d differs", cell)
+				}
+			}
+		}
+	})
 }

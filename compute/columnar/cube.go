@@ -23,7 +23,8 @@ const RowCount = -1
 
 // Axis is a dimension of a cube with its codes, in the order of the cells.
 type Axis struct {
-	Column string
+	Column string       // empty with Where
+	Where  []Comparison // of an axis that is a condition
 	Codes  []Code
 }
 
@@ -34,7 +35,7 @@ func (c *Cube) Cells() int { return c.cells }
 func (c *Cube) Axes() []Axis {
 	out := make([]Axis, len(c.axes))
 	for d, a := range c.axes {
-		out[d] = Axis{Column: a.spec.Column, Codes: slices.Clone(a.codes)}
+		out[d] = Axis{Column: a.spec.Column, Where: slices.Clone(a.spec.Where), Codes: slices.Clone(a.codes)}
 	}
 	return out
 }

@@ -32,6 +32,17 @@ func newCondition(c *Comparison, col int) *condition {
 	return k
 }
 
+// holds fills keep with 1 for the block's rows that satisfy all conditions, 0 for others.
+func holds(conditions []*condition, columns []*column, keep []uint8) []uint8 {
+	for i := range keep {
+		keep[i] = 1
+	}
+	for _, k := range conditions {
+		k.apply(keep, columns[k.col])
+	}
+	return keep
+}
+
 // apply makes those of keep 0 that do not satisfy the condition: 1 is a row that is kept.
 func (k *condition) apply(keep []uint8, c *column) {
 	switch k.op {

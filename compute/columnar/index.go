@@ -19,7 +19,7 @@ const maxTable = 1 << 14
 // is their sum.
 type axis struct {
 	spec   *Dimension
-	col    int
+	col    int // -1 with conditions
 	stride uint32
 	codes  []Code // of the cells, in order
 
@@ -35,6 +35,8 @@ type axis struct {
 	exact  bool // codes, and not bins: the bound below has to equal the value
 	found  []uint32
 	texts  map[string]uint32
+
+	conditions []*condition
 }
 
 // Kind of a code.
@@ -45,6 +47,8 @@ const (
 	CodeBin                   // [Low, High)
 	CodeOther                 // all values that are none of the others
 	CodeNull
+	CodeFails // not all of the conditions hold
+	CodeHolds // all of them do
 )
 
 // Code is one position on a dimension.
@@ -53,9 +57,14 @@ type Code struct {
 	Low, High Value
 }
 
-// newAxis fixes the codes of dimension d; learned are those that occur, in order.
-func newAxis(spec *Dimension, d, col int, learned []Value) *axis {
-	a := &axis{spec: spec, col: col, other: missed(d), null: missed(d)}
+// fix fixes the codes of what is dimension d; learned are those that occur, in order.
+func (a *axis) fix(d int, learned []Value) {
+	spec := a.spec
+	a.other, a.null = missed(d), missed(d)
+	if len(a.conditions) > 0 {
+		a.codes = []Code{{Kind: CodeFails}, {Kind: CodeHolds}}
+		return
+	}
 	codes := spec.Codes
 	if spec.Learn > 0 {
 		codes = learned
@@ -74,7 +83,6 @@ func newAxis(spec *Dimension, d, col int, learned []Value) *axis {
 		a.null = uint32(len(a.codes))
 		a.codes = append(a.codes, Code{Kind: CodeNull})
 	}
-	return a
 }
 
 // place fixes the stride and makes the tables.
@@ -86,7 +94,10 @@ func (a *axis) place(stride uint32) {
 	if a.null <= cellMask {
 		a.null *= stride
 	}
-	if len(a.spec.Edges) > 0 {
+	switch {
+	case len(a.conditions) > 0:
+		return
+	case len(a.spec.Edges) > 0:
 		a.placeBins()
 		return
 	}
@@ -172,6 +183,7 @@ func atOrBelow[T int64 | float64](bounds []T, v T) int {
 type axisReader struct {
 	*axis
 	buf  []uint32
+	keep []uint8
 	dict []uint32 // the parts of the dictionary's texts, for the record at hand
 }
 
@@ -185,7 +197,12 @@ func (a *axisReader) bind(c *column) {
 
 // add adds the block's part to the cells and gives the OR of all parts. The first
 // dimension writes them.
-func (a *axisReader) add(cells []uint32, c *column, first bool) uint32 {
+func (a *axisReader) add(cells []uint32, columns []*column, first bool) uint32 {
+	if len(a.conditions) > 0 {
+		a.addHolds(cells, columns, first)
+		return 0 // every row has a code
+	}
+	c := columns[a.col]
 	part := cells
 	switch {
 	case first:
@@ -205,6 +222,15 @@ func (a *axisReader) add(cells []uint32, c *column, first bool) uint32 {
 		}
 	}
 	return or
+}
+
+func (a *axisReader) addHolds(cells []uint32, columns []*column, first bool) {
+	if first {
+		clear(cells)
+	}
+	for i, k := range holds(a.conditions, columns, sized(&a.keep, len(cells))) {
+		cells[i] += uint32(k) * a.stride
+	}
 }
 
 func (a *axisReader) parts(part []uint32, c *column) (or uint32) {

@@ -61,8 +61,16 @@ next:
 			}
 		}
 		for d := range s.Dimensions {
-			v := t.at(r, s.Dimensions[d].Column)
-			at := naivePlace(&s.Dimensions[d], axes[d], v)
+			var v any
+			at := 0
+			if w := s.Dimensions[d].Where; len(w) > 0 {
+				if !slices.ContainsFunc(w, func(c Comparison) bool { return !naiveHolds(&c, t.at(r, c.Column)) }) {
+					at = 1
+				}
+			} else {
+				v = t.at(r, s.Dimensions[d].Column)
+				at = naivePlace(&s.Dimensions[d], axes[d], v)
+			}
 			if at < 0 {
 				if v == nil {
 					null[d]++
@@ -313,6 +321,9 @@ func naiveUnit(m *Measure, t *table) *big.Rat {
 }
 
 func naiveCodes(d *Dimension, t *table) []Code {
+	if len(d.Where) > 0 {
+		return []Code{{Kind: CodeFails}, {Kind: CodeHolds}}
+	}
 	var out []Code
 	for _, v := range d.Codes {
 		out = append(out, Code{Low: v})

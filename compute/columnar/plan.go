@@ -47,15 +47,11 @@ func newPlan(s *Spec, schema *arrow.Schema) (*plan, error) {
 		}
 	}
 	for i := range s.Filter {
-		c := &s.Filter[i]
-		col, k, err := p.use(schema, c.Column)
+		c, err := p.condition(&s.Filter[i], schema)
 		if err != nil {
 			return nil, err
 		}
-		if err := checkComparison(c, k); err != nil {
-			return nil, err
-		}
-		p.conditions = append(p.conditions, newCondition(c, col))
+		p.conditions = append(p.conditions, c)
 	}
 	for i := range s.Measures {
 		m := &s.Measures[i]
@@ -124,19 +120,23 @@ func (p *plan) checkSizes() error {
 }
 
 func (p *plan) checkDimension(d *Dimension, schema *arrow.Schema) error {
-	col, k, err := p.use(schema, d.Column)
-	if err != nil {
-		return err
-	}
 	given := 0
-	for _, g := range []bool{len(d.Codes) > 0, len(d.Edges) > 0, d.Learn != 0} {
+	for _, g := range []bool{len(d.Codes) > 0, len(d.Edges) > 0, d.Learn != 0, len(d.Where) > 0} {
 		if g {
 			given++
 		}
 	}
+	if given != 1 {
+		return refuse("dimension %q: give one of codes, edges, conditions, and how many codes to learn", d.name())
+	}
+	if len(d.Where) > 0 {
+		return p.checkWhere(d, schema)
+	}
+	col, k, err := p.use(schema, d.Column)
+	if err != nil {
+		return err
+	}
 	switch {
-	case given != 1:
-		return refuse("dimension %q: give one of codes, edges, and how many codes to learn", d.Column)
 	case d.Null > Drop || d.Other > Drop:
 		return refuse("dimension %q: no such rule", d.Column)
 	case d.Prefix < 0 || d.Prefix > 0 && k != text:
@@ -166,6 +166,35 @@ func (p *plan) checkDimension(d *Dimension, schema *arrow.Schema) error {
 	return nil
 }
 
+// checkWhere makes an axis of conditions.
+func (p *plan) checkWhere(d *Dimension, schema *arrow.Schema) error {
+	if d.Column != "" || d.Prefix != 0 || d.Null != 0 || d.Other != 0 {
+		return refuse("dimension %q: conditions go with no column, prefix or rule of the dimension's own", d.name())
+	}
+	a := &axis{spec: d, col: -1}
+	for i := range d.Where {
+		c, err := p.condition(&d.Where[i], schema)
+		if err != nil {
+			return err
+		}
+		a.conditions = append(a.conditions, c)
+	}
+	p.axes = append(p.axes, a)
+	return nil
+}
+
+// condition takes a comparison into use.
+func (p *plan) condition(c *Comparison, schema *arrow.Schema) (*condition, error) {
+	col, k, err := p.use(schema, c.Column)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkComparison(c, k); err != nil {
+		return nil, err
+	}
+	return newCondition(c, col), nil
+}
+
 func checkEdges(edges []Value, k kind) error {
 	for i, e := range edges {
 		if e.kind != k || math.IsNaN(e.f) || math.IsInf(e.f, 0) {
@@ -187,11 +216,11 @@ func checkComparison(c *Comparison, k kind) error {
 		want = 0
 	}
 	if c.Op < Equal || c.Op > NotNull || len(c.Values) != want {
-		return refuse("filter on %q: operator %d with %d values", c.Column, c.Op, len(c.Values))
+		return refuse("condition on %q: operator %d with %d values", c.Column, c.Op, len(c.Values))
 	}
 	for _, v := range c.Values {
 		if v.kind != k || v.f != v.f {
-			return refuse("filter on %q: %q is not a %s", c.Column, v, k)
+			return refuse("condition on %q: %q is not a %s", c.Column, v, k)
 		}
 	}
 	return nil
@@ -254,15 +283,15 @@ func (p *plan) fix() error {
 	}
 	cells, most := big.NewInt(1), 0
 	for d, a := range p.axes {
-		p.axes[d] = newAxis(a.spec, d, a.col, p.learn[d])
-		cells.Mul(cells, big.NewInt(int64(len(p.axes[d].codes))))
-		if len(p.axes[d].codes) > len(p.axes[most].codes) {
+		a.fix(d, p.learn[d])
+		cells.Mul(cells, big.NewInt(int64(len(a.codes))))
+		if len(a.codes) > len(p.axes[most].codes) {
 			most = d
 		}
 	}
 	if cells.Cmp(big.NewInt(int64(limit))) > 0 {
 		a := p.axes[most]
-		return &TooManyCells{Cells: cells.String(), Limit: limit, Dimension: a.spec.Column, Codes: len(a.codes)}
+		return &TooManyCells{Cells: cells.String(), Limit: limit, Dimension: a.spec.name(), Codes: len(a.codes)}
 	}
 	p.cells = int(cells.Int64())
 	stride := uint32(1)

@@ -153,7 +153,9 @@ func (w *worker) record(r arrow.Record) error {
 		return err
 	}
 	for _, a := range w.axes {
-		a.bind(w.columns[a.col])
+		if a.col >= 0 {
+			a.bind(w.columns[a.col])
+		}
 	}
 	for from := 0; from < int(r.NumRows()); from += blockRows {
 		w.block(from, min(from+blockRows, int(r.NumRows())))
@@ -200,19 +202,13 @@ func (w *worker) place(cells []uint32) {
 		clear(cells)
 	}
 	for d, a := range w.axes {
-		or |= a.add(cells, w.columns[a.col], d == 0)
+		or |= a.add(cells, w.columns, d == 0)
 	}
 	noSubject := w.subject >= 0 && len(w.columns[w.subject].null) > 0
 	if len(w.conditions) == 0 && or <= cellMask && !noSubject {
 		return
 	}
-	keep := sized(&w.keep, len(cells))
-	for i := range keep {
-		keep[i] = 1
-	}
-	for _, k := range w.conditions {
-		k.apply(keep, w.columns[k.col])
-	}
+	keep := holds(w.conditions, w.columns, sized(&w.keep, len(cells)))
 	spare := uint32(w.cells)
 	filtered := int64(len(keep))
 	for i, k := range keep {

@@ -3,6 +3,7 @@ package columnar
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Limits of a specification. A cell's index has 24 bits, and each dimension a bit
@@ -27,7 +28,7 @@ var (
 type TooManyCells struct {
 	Cells     string // how many there would be, in decimal
 	Limit     int
-	Dimension string // the column with the most codes: the one to coarsen
+	Dimension string // the one with the most codes, by its column: the one to coarsen
 	Codes     int    // of that dimension
 }
 
@@ -60,9 +61,9 @@ const (
 	Drop               // left out and counted
 )
 
-// Dimension is an axis of the cube. Exactly one of Codes, Edges and Learn is given.
+// Dimension is an axis of the cube. Exactly one of Codes, Edges, Learn and Where is given.
 type Dimension struct {
-	Column string
+	Column string // empty with Where, whose comparisons name their own
 	// Prefix takes the first characters of a text (ZIP to ZIP3: 3); 0 takes it whole. A
 	// shorter text stands for itself.
 	Prefix int
@@ -73,8 +74,25 @@ type Dimension struct {
 	// Learn takes the codes that occur in the column, in ascending order and before the
 	// filter, up to so many. It costs a scan of its own, and does not go with a Bound.
 	Learn int
+	// Where makes a condition an axis of two codes: a row is at 1 if all hold, and at 0
+	// otherwise, as a null satisfies no comparison but IsNull. A filter can so be an
+	// axis of a cube that refines what was published under it. There is no row that it has no
+	// code for: Null and Other are not given.
+	Where []Comparison
 	Null  Rule
 	Other Rule
+}
+
+// name tells the dimension in an error.
+func (d *Dimension) name() string {
+	if len(d.Where) == 0 {
+		return d.Column
+	}
+	names := make([]string, len(d.Where))
+	for i, c := range d.Where {
+		names[i] = c.Column
+	}
+	return "where " + strings.Join(names, ", ")
 }
 
 // Op compares a column with values.
