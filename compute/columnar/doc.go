@@ -25,6 +25,16 @@
 //   - With a Bound, what is kept of a subject depends on the key and on that
 //     subject's own rows alone: removing a subject changes no other's sample.
 //
+// # With a Bound
+//
+// Whether there is a cube, its cells and its units then depend on the specification
+// alone: nothing is learned or measured, and no row can refuse it, by a null, a stray, a
+// NaN, an infinity or an overflow. What still depends on data, and is not for anyone
+// outside: every number in the Cube and its Account before noise; time and memory, which
+// grow with the rows and subjects; and an error of the Source or of a batch that is not of its
+// schema, which says that the stored data is broken and has to be handled as an outage of the
+// operator's, not as an answer.
+//
 // # Nulls and strays
 //
 // A null satisfies no comparison but IsNull; a NaN satisfies none. A dimension
