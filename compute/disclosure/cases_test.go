@@ -28,16 +28,16 @@ func TestDifferencing(t *testing.T) {
 	}
 	rows = append(rows, people(3, 1, 40)...) // sector 0, filtered out
 	first := tabulate(4, rows, [][]int{{0, 3}, {1}, {2}}, 3)
-	r := protect(t, first, plain)
+	r := mustProtect(t, first, plain)
 	if r.Report.Released != 3 {
 		t.Fatalf("%+v", r.Report)
 	}
 	second := tabulate(4, rows, [][]int{{0}, {1}, {2}}, 3)
-	alone := protect(t, second, plain)
+	alone := mustProtect(t, second, plain)
 	if alone.Report.Released != 3 {
 		t.Fatalf("%+v", alone.Report)
 	}
-	joint := protect(t, second, plain, r.Published())
+	joint := mustProtect(t, second, plain, r.Published())
 	if s := status(joint); s[0] != Suppressed || s[1] != Released || s[2] != Released {
 		t.Fatalf("%v", s)
 	}
@@ -48,12 +48,12 @@ func TestDifferencing(t *testing.T) {
 // outsider could not tell the two atoms apart and would know the subject's total.
 func TestDifferencingOverSeveralAtoms(t *testing.T) {
 	rows := append(crowd(0), micro{1, 1, 40}, micro{1, 2, 30})
-	first := protect(t, tabulate(3, rows, [][]int{{0, 1, 2}}, 3), plain)
+	first := mustProtect(t, tabulate(3, rows, [][]int{{0, 1, 2}}, 3), plain)
 	second := tabulate(3, rows, [][]int{{0}}, 3)
-	if first.Report.Released != 1 || protect(t, second, plain).Report.Released != 1 {
+	if first.Report.Released != 1 || mustProtect(t, second, plain).Report.Released != 1 {
 		t.Fatal("each alone is released")
 	}
-	joint := protect(t, second, plain, first.Published())
+	joint := mustProtect(t, second, plain, first.Published())
 	if joint.Report.Released != 0 {
 		t.Fatal("the difference can be computed")
 	}
@@ -66,12 +66,12 @@ func TestEarlierSuppressionStays(t *testing.T) {
 	rows := append(people(0, 1, 5, 7), crowd(1)...)
 	rows = append(rows, crowd(2)...)
 	first := tabulate(3, rows, [][]int{{0}, {1}, {2}}, 3)
-	r := protect(t, first, plain)
+	r := mustProtect(t, first, plain)
 	if s := status(r); s[0] != Suppressed || s[1] != Released {
 		t.Fatalf("%v", s)
 	}
 	second := tabulate(3, rows, [][]int{{0, 1, 2}, {1, 2}, {0, 1}}, 3)
-	joint := protect(t, second, plain, r.Published())
+	joint := mustProtect(t, second, plain, r.Published())
 	if s := status(joint); s[0] != Suppressed || s[1] != Released || s[2] != Suppressed {
 		t.Fatalf("%v", s)
 	}
@@ -98,13 +98,13 @@ func TestHiddenZeroCell(t *testing.T) {
 		rows = append(rows, crowd(a)...)
 	}
 	table := tabulate(6, rows, margins(t, d), 3)
-	r := protect(t, table, plain)
+	r := mustProtect(t, table, plain)
 	attack(t, table, r)
 	if r.Report.Cohort != 2 || r.Report.Complementary == 0 {
 		t.Fatalf("%+v", r.Report)
 	}
 	empty := tabulate(6, append(people(0, 1, 5, 7), append(crowd(2), append(crowd(3), append(crowd(4), crowd(5)...)...)...)...), margins(t, d), 3)
-	r = protect(t, empty, plain)
+	r = mustProtect(t, empty, plain)
 	attack(t, empty, r)
 	for i, c := range empty.Cells {
 		if c.Subjects == 0 && r.Cells[i].Status != Released {
@@ -118,7 +118,7 @@ func TestOneSubjectInAMarginOfOne(t *testing.T) {
 	rows := append(people(0, 1, 5), crowd(1)...)
 	rows = append(rows, crowd(2)...)
 	table := tabulate(3, rows, [][]int{{0}, {1}, {2}, {0}, {1, 2}, {0, 1, 2}}, 3)
-	r := protect(t, table, plain)
+	r := mustProtect(t, table, plain)
 	if s := status(r); s[0] != Suppressed || s[3] != Suppressed || s[4] == Released && s[5] == Released {
 		t.Fatalf("%v", s)
 	}
@@ -132,7 +132,7 @@ func TestSingletons(t *testing.T) {
 	rows = append(rows, crowd(2)...)
 	rows = append(rows, crowd(3)...)
 	table := tabulate(4, rows, [][]int{{0}, {1}, {2}, {3}, {0, 1, 2, 3}}, 3)
-	r := protect(t, table, plain)
+	r := mustProtect(t, table, plain)
 	if r.Report.Cohort != 2 || r.Report.Complementary != 1 {
 		t.Fatalf("%+v", r.Report)
 	}
@@ -210,7 +210,7 @@ func TestAttackByEnumeration(t *testing.T) {
 			}
 		}
 		table := tabulate(atoms, rows, margins(t, d), 4)
-		r := protect(t, table, Rules{MinSubjects: 3, P: 50})
+		r := mustProtect(t, table, Rules{MinSubjects: 3, P: 50})
 		for i, c := range r.Cells {
 			if c.Protection == 0 {
 				continue

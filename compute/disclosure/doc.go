@@ -39,7 +39,14 @@
 // a cell is no attacker on it.
 //
 // Interval propagation is a relaxation: it can call safe what a linear program
-// breaks. It is therefore not the check here, but offered for reading (Intervals).
+// breaks. It is therefore not the check here, but a second one: after every call,
+// from the statuses and values alone, it has to leave every protection open
+// (ErrBroken otherwise), and its narrowest interval is reported. Intervals offers
+// it for reading.
+//
+// Where a cell has several measures (count, sums, squares), ProtectAll gives it one
+// status. Every measure is proved by itself: a witness for a sum is not held
+// against what a count or a sum of squares of the same cells tells.
 //
 // # How
 //
@@ -63,8 +70,9 @@
 //   - The bounds left open are the promise; how likely values in them are, is not.
 //   - Unions of cells that are neither cells nor atoms nor such differences are not
 //     held against the rules: two suppressed cells' sum may be known.
-//   - Measures that depend on one another (a mean, its sum and its count) are the
-//     caller's to suppress together: Cell.Withheld.
+//   - What one measure tells about another, or about the same cell of another
+//     (a sum of squares about a sum), is not modelled: ProtectAll only suppresses
+//     them together. A mean is its sum and its count.
 //   - Earlier publications have to be of the same data. Different data, as in another
 //     epoch, is not checked.
 //   - ErrExposed also comes where a witness exists and the search misses it.

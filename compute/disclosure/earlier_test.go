@@ -128,7 +128,7 @@ func TestEarlier(t *testing.T) {
 
 func TestEarlierRefusesOtherData(t *testing.T) {
 	table := tabulate(2, append(crowd(0), crowd(1)...), [][]int{{0}, {1}}, 3)
-	cells := again(table.Cells, protect(t, table, plain))
+	cells := again(table.Cells, mustProtect(t, table, plain))
 	cells[1].Low, cells[1].High = 7, 7
 	if _, err := Earlier(table.Atoms, cells, plain); !errors.Is(err, ErrTable) {
 		t.Fatal(err)

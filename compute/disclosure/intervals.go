@@ -18,7 +18,7 @@ const Unbounded = math.MaxInt64
 // more (to at most 100 rounds; what is left would only narrow further). It is
 // what a reader with pencil and paper gets. A linear program can get more, so
 // that a wide interval here proves nothing: a narrow one is a finding. Protect
-// does not rest on it.
+// does not rest on it, but refuses with ErrBroken what it finds fault with.
 //
 // atoms is the number of atoms that the publications are unions of.
 func Intervals(ctx context.Context, atoms int, publications ...Published) ([][]Interval, error) {
@@ -29,6 +29,12 @@ func Intervals(ctx context.Context, atoms int, publications ...Published) ([][]I
 	for i := range known {
 		known[i].High = Unbounded
 	}
+	return propagate(ctx, known, publications)
+}
+
+// propagate is Intervals from what is known of the atoms, which it narrows.
+func propagate(ctx context.Context, known []Interval, publications []Published) ([][]Interval, error) {
+	atoms := len(known)
 	out := make([][]Interval, len(publications))
 	members := 0
 	for i, p := range publications {

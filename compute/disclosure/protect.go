@@ -71,6 +71,10 @@ type Report struct {
 	Cohort, Dominance, Percent, Withheld, Complementary int
 	// Witnesses is how many pairs of a cell's side and an attacker were proved.
 	Witnesses int
+	// Narrowest is the least width that interval propagation leaves of a cell with a
+	// protection, in percent of its value (of 1, if that is 0), rounded down;
+	// Unbounded if no such cell has an upper bound, or there is none.
+	Narrowest int64
 }
 
 // Published is the result in the form that later calls take. Its atoms are those
@@ -91,8 +95,17 @@ func (r *Result) Published() Published {
 // closely than its protection. The package comment has the exact statement.
 //
 // The answer depends on the arguments alone. The errors are ErrTable,
-// ErrTooLarge, ErrExposed and those of ctx. A refusal depends on the data.
+// ErrTooLarge, ErrExposed, ErrBroken and those of ctx. A refusal depends on the data.
 func Protect(ctx context.Context, table Table, rules Rules, earlier ...Published) (*Result, error) {
+	p, err := protect(ctx, table, rules, earlier)
+	if err != nil {
+		return nil, err
+	}
+	return p.settle()
+}
+
+// protect decides and proves.
+func protect(ctx context.Context, table Table, rules Rules, earlier []Published) (*protector, error) {
 	if err := rules.check(); err != nil {
 		return nil, err
 	}
@@ -100,7 +113,7 @@ func Protect(ctx context.Context, table Table, rules Rules, earlier ...Published
 	if err != nil {
 		return nil, err
 	}
-	p := &protector{table: table, work: &work{ctx: ctx}, result: &Result{Cells: make([]ResultCell, len(table.Cells))}}
+	p := &protector{table: table, earlier: earlier, work: &work{ctx: ctx}, result: &Result{Cells: make([]ResultCell, len(table.Cells))}}
 	for i, c := range table.Cells {
 		rule, protection, err := rules.sensitive(&c, values[i])
 		if err != nil {
@@ -139,13 +152,22 @@ func Protect(ctx context.Context, table Table, rules Rules, earlier ...Published
 		}
 	}
 	p.relax()
+	return p, nil
+}
+
+// settle counts the result and holds it to its promises once more.
+func (p *protector) settle() (*Result, error) {
 	p.count()
+	if err := p.guard(); err != nil {
+		return nil, err
+	}
 	return p.result, nil
 }
 
 // A protector is the state of one call of Protect.
 type protector struct {
 	table     Table
+	earlier   []Published
 	relations []relation // the table's cells first, one each, then earlier ones
 	targets   []target
 	attackers []attacker
@@ -274,7 +296,7 @@ func (p *protector) relax() {
 
 func (p *protector) count() {
 	r := &p.result.Report
-	r.Cells = len(p.result.Cells)
+	*r = Report{Cells: len(p.result.Cells), Witnesses: r.Witnesses}
 	for _, c := range p.result.Cells {
 		switch c.Rule {
 		case None:

@@ -11,7 +11,7 @@ import (
 
 var plain = Rules{MinSubjects: 3, N: 2, K: 85, P: 15}
 
-func protect(t tester, table Table, rules Rules, earlier ...Published) *Result {
+func mustProtect(t tester, table Table, rules Rules, earlier ...Published) *Result {
 	t.Helper()
 	r, err := Protect(context.Background(), table, rules, earlier...)
 	if err != nil {
@@ -33,7 +33,7 @@ func TestComplementary(t *testing.T) {
 		rows = append(rows, people(a, uint64(10+10*a), 20, 21, 22, 23, 24)...)
 	}
 	table := tabulate(9, rows, margins(t, d), 3)
-	r := protect(t, table, plain)
+	r := mustProtect(t, table, plain)
 	if got := r.Report; got.Cohort != 1 || got.Complementary != 3 || got.Released != got.Cells-4 {
 		t.Fatalf("%+v", got)
 	}
@@ -128,7 +128,7 @@ func TestAttackerBites(t *testing.T) {
 		}
 	}
 	table := tabulate(9, rows, margins(t, d), 3)
-	r := protect(t, table, plain)
+	r := mustProtect(t, table, plain)
 	attack(t, table, r)
 	for i, c := range r.Cells {
 		if c.Rule != Complementary {
@@ -221,7 +221,7 @@ func TestAttackOn200Cells(t *testing.T) {
 			}
 			rows := rapid.Custom(func(t *rapid.T) []micro { return ordinary(t, atoms) }).Example(seed)
 			table := tabulate(atoms, rows, margins(t, d), 3)
-			r := protect(t, table, plain)
+			r := mustProtect(t, table, plain)
 			solved, gaveUp := attackAs(t, table, 1+atoms, []Published{r.Published()})
 			t.Logf("%d cells, %+v: %d programs solved, gave up on %d", len(table.Cells), r.Report, solved, gaveUp)
 		}
@@ -239,7 +239,7 @@ func BenchmarkProtect(b *testing.B) {
 		b.Run("", func(b *testing.B) {
 			var r *Result
 			for b.Loop() {
-				r = protect(b, table, plain)
+				r = mustProtect(b, table, plain)
 			}
 			b.Logf("%+v", r.Report)
 		})

@@ -31,6 +31,9 @@ var (
 	// ErrExposed refuses a table because even with all of its cells suppressed, what
 	// was published before narrows a cell below its protection.
 	ErrExposed = errors.New("disclosure: earlier publications alone narrow a cell below its protection")
+	// ErrBroken is a fault of this package: what it proved, a second and simpler check
+	// contradicts. Nothing is released.
+	ErrBroken = errors.New("disclosure: internal fault: two checks of one table disagree")
 )
 
 // A Contribution is what one subject adds to an atom or a cell. Subject is any

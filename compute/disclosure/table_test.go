@@ -128,7 +128,7 @@ func TestRefusals(t *testing.T) {
 func TestWithheld(t *testing.T) {
 	table := tabulate(2, append(crowd(0), crowd(1)...), [][]int{{0}, {1}, {0, 1}}, 3)
 	table.Cells[1].Withheld = true
-	r := protect(t, table, plain)
+	r := mustProtect(t, table, plain)
 	if s := status(r); s[0] != Released || s[1] != Suppressed || r.Report.Withheld != 1 || r.Report.Released != 2 {
 		t.Fatalf("%v %+v", s, r.Report)
 	}
