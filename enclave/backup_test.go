@@ -84,7 +84,7 @@ func submit(t *testing.T, d *enclave.Domain, code string, r *pb.EvaluateRequest)
 		return nil, err
 	}
 	defer g.Close()
-	return g.Submit(t.Context(), vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: code}, r)
+	return g.Evaluate(t.Context(), vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: code}, r)
 }
 
 func (u *used) backup(t *testing.T, final bool) string {
@@ -318,7 +318,7 @@ func TestBackupUnderLoad(t *testing.T) {
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				r := u.job(t, u.Origin(), 1)
-				_, err := g.Submit(context.Background(), vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: u.e.Code}, r)
+				_, err := g.Evaluate(context.Background(), vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: u.e.Code}, r)
 				if err != nil && !strings.Contains(err.Error(), string(ledger.ReasonQuotaExhausted)) && !strings.Contains(err.Error(), "RATE") {
 					t.Error(err)
 					return

@@ -83,7 +83,7 @@ func TestCrashChild(t *testing.T) {
 	for i, r := range plan.Requests {
 		// Armed between settlements: the writer is idle then.
 		armed = !plan.Rotate && i == len(plan.Requests)-1
-		if _, err := g.Submit(t.Context(), vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: plan.Enterprise}, r.wire()); err != nil {
+		if _, err := g.Evaluate(t.Context(), vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: plan.Enterprise}, r.wire()); err != nil {
 			t.Fatal(err)
 		}
 		fmt.Println("acknowledged", r.Job)
@@ -134,7 +134,7 @@ func TestKilledWhileSettlingAuditsClean(t *testing.T) {
 			}
 			defer g.Close()
 			for _, r := range plan.Requests {
-				if _, err := g.Submit(t.Context(), vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: e.Code}, r.wire()); err != nil {
+				if _, err := g.Evaluate(t.Context(), vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: e.Code}, r.wire()); err != nil {
 					t.Errorf("sending job %s again: %v", r.Job, err)
 				}
 			}

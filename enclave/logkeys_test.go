@@ -42,7 +42,7 @@ func TestRotateLedgerUnderWay(t *testing.T) {
 	submit := func() {
 		for _, g := range []*gateway.Gateway{here, there} {
 			h := d.Header(e.Code, "sector", "industry", 1, 1)
-			if _, err := g.Submit(t.Context(), vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: e.Code}, enclavetest.Sign(t, e.Signing, h, blinded)); err != nil {
+			if _, err := g.Evaluate(t.Context(), vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: e.Code}, enclavetest.Sign(t, e.Signing, h, blinded)); err != nil {
 				t.Fatal(err)
 			}
 		}

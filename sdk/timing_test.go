@@ -144,7 +144,7 @@ func evaluator(t *testing.T) func(found bool) time.Duration {
 		}
 		req := enclavetest.Sign(t, e.Signing, d.Header(e.Code, "sector", "industry", 1, 1), blinded)
 		began := time.Now()
-		if _, err := g.Submit(t.Context(), who, req); err != nil {
+		if _, err := g.Evaluate(t.Context(), who, req); err != nil {
 			t.Fatal(err)
 		}
 		return time.Since(began)

@@ -142,7 +142,7 @@ func settle(ctx context.Context, p *plan) error {
 			return err
 		}
 		for _, r := range p.Requests {
-			_, err := g.Submit(ctx, vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: p.Who},
+			_, err := g.Evaluate(ctx, vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: p.Who},
 				&pb.EvaluateRequest{Header: r.Header, Signature: r.Signature, Blinded: r.Blinded})
 			if err != nil {
 				return errors.Join(err, g.Close())

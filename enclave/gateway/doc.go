@@ -1,15 +1,18 @@
 // Package gateway takes a job through its life: admit, run, settle, answer.
 //
-//	Submit   authenticate the signed header → admit by policy → evaluate →
-//	         settle in one transaction → result and receipt
-//	Lookup   of a settled job: claim the indices → answer encrypted queries
+//	authenticate the signed header → admit by policy → run the job's kernel →
+//	settle in one transaction → answer and receipt
+//
+// is the life of a job of every kind (submit); what differs is what the kernel
+// meets: Evaluate blinded elements of verify. Lookup answers the encrypted
+// queries of a settled verify job, each claimed under its index.
 //
 // It is the only place that sees both a price and the processor time behind
 // it, and it sees neither identifiers nor answers.
 //
 // It promises:
 //
-//   - Released ⇔ logged: an evaluation leaves only when its entry is durable
+//   - Released ⇔ logged: an answer leaves only when its entry is durable
 //     and under a signed checkpoint.
 //   - A job is decided on a world that no control entry has changed by the time
 //     it settles; a revocation holds from the next settlement on.

@@ -27,7 +27,7 @@ func TestAFloodOfDenialsCoalesces(t *testing.T) {
 		req := c.request("public-governance", 1)
 		wg.Go(func() {
 			for range each {
-				if _, err := g.Submit(t.Context(), c.who, req); err != nil {
+				if _, err := g.Evaluate(t.Context(), c.who, req); err != nil {
 					want(t, err, ledger.ReasonPurposeNoBasis)
 				}
 			}

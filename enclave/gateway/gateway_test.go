@@ -42,7 +42,7 @@ func (c *caller) request(purpose string, n int) *pb.EvaluateRequest {
 }
 
 func (c *caller) submit(req *pb.EvaluateRequest) (*pb.EvaluateResponse, error) {
-	return c.g.Submit(c.d.T.Context(), c.who, req)
+	return c.g.Evaluate(c.d.T.Context(), c.who, req)
 }
 
 func (c *caller) entries(kinds ...ledger.Kind) []*ledger.Entry {
@@ -180,20 +180,23 @@ func TestDenialsAreCounted(t *testing.T) {
 func TestUnauthenticatedRefusalsAreNoEntries(t *testing.T) {
 	c := newCaller(t)
 	req := c.request("industry", 1)
+	other := c.d.Header(c.e.Code, "sector", "industry", 1, 1)
+	other.Kind = "aggregate"
 	forged := enclavetest.Sign(t, enclavetest.NewKey(t), c.d.Header(c.e.Code, "sector", "industry", 1, 1), c.blinded)
 	for name, test := range map[string]struct {
 		who    vocabulary.Identity
 		req    *pb.EvaluateRequest
 		reason ledger.Reason
 	}{
-		"no header":          {c.who, &pb.EvaluateRequest{}, ledger.ReasonBadRequest},
-		"a header with more": {c.who, &pb.EvaluateRequest{Header: append(bytes.Clone(req.GetHeader()), ' '), Signature: req.GetSignature(), Blinded: req.GetBlinded()}, ledger.ReasonBadRequest},
-		"a forged signature": {c.who, forged, ledger.ReasonBadSignature},
-		"an auditor":         {vocabulary.Identity{Role: vocabulary.RoleAuditor, ID: "a"}, req, ledger.ReasonWrongIdentity},
-		"another enterprise": {vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: enclavetest.Southern}, req, ledger.ReasonWrongIdentity},
-		"half an element":    {c.who, &pb.EvaluateRequest{Header: req.GetHeader(), Signature: req.GetSignature(), Blinded: c.blinded[:31]}, ledger.ReasonBadRequest},
+		"no header":             {c.who, &pb.EvaluateRequest{}, ledger.ReasonBadRequest},
+		"a header with more":    {c.who, &pb.EvaluateRequest{Header: append(bytes.Clone(req.GetHeader()), ' '), Signature: req.GetSignature(), Blinded: req.GetBlinded()}, ledger.ReasonBadRequest},
+		"a forged signature":    {c.who, forged, ledger.ReasonBadSignature},
+		"an auditor":            {vocabulary.Identity{Role: vocabulary.RoleAuditor, ID: "a"}, req, ledger.ReasonWrongIdentity},
+		"another enterprise":    {vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: enclavetest.Southern}, req, ledger.ReasonWrongIdentity},
+		"a job of another kind": {c.who, enclavetest.Sign(t, c.e.Signing, other, c.blinded), ledger.ReasonBadRequest},
+		"half an element":       {c.who, &pb.EvaluateRequest{Header: req.GetHeader(), Signature: req.GetSignature(), Blinded: c.blinded[:31]}, ledger.ReasonBadRequest},
 	} {
-		_, err := c.g.Submit(t.Context(), test.who, test.req)
+		_, err := c.g.Evaluate(t.Context(), test.who, test.req)
 		if got := gateway.ReasonOf(err); got != test.reason {
 			t.Errorf("%s: got %s (%v), want %s", name, got, err, test.reason)
 		}

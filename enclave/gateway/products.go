@@ -129,7 +129,7 @@ type quote struct {
 	resp *yingbipb.QuoteResponse
 }
 
-// decide decides one job of the batch's size as Submit would, and the price
+// decide decides one job of the batch's size as submitting it would, and the price
 // and the quotas for all units. Consent is taken to be on record: whether a
 // header carries it is not known yet.
 func (q *quote) decide(ctx context.Context, who vocabulary.Identity) error {

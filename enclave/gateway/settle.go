@@ -88,7 +88,7 @@ func (g *Gateway) book(tx *state.Tx, j *job, a *admitted, r *result, c admission
 	}
 	call := ledger.Call{
 		Header: *j.header, Key: ledger.FormatKey(j.key), Signature: j.signature, Decision: c.Decision,
-		Usage: ledger.Usage{CPUNs: r.cpu, BytesIn: j.bytesIn, BytesOut: int64(len(r.evaluated) + len(r.proof)), Units: j.header.Units},
+		Usage: ledger.Usage{CPUNs: r.cpu, BytesIn: j.bytesIn(), BytesOut: int64(len(r.answer)), Units: j.header.Units},
 		Price: c.Price, Epoch: settled.Epoch, Version: settled.Version, Descriptor: a.version.Digest,
 		Answer: r.digest, Contract: c.Contract, Settled: ledger.SettleFact{Admitted: ledger.NewTime(a.at)},
 	}
@@ -104,8 +104,8 @@ func (g *Gateway) book(tx *state.Tx, j *job, a *admitted, r *result, c admission
 	if err := tx.PutJob(settled); err != nil {
 		return err
 	}
-	if answer := r.answer(); len(answer) <= state.MaxAnswer {
-		return tx.PutAnswer(settled.ID, answer, time.Time{})
+	if len(r.answer) <= state.MaxAnswer {
+		return tx.PutAnswer(settled.ID, r.answer, time.Time{})
 	}
 	return nil // it is computed again where it is asked for again
 }

@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/yingbi/yingbi/compute/oprf"
 	"github.com/yingbi/yingbi/enclave/internal/world"
-	"github.com/yingbi/yingbi/enclave/keyring"
-	"github.com/yingbi/yingbi/enclave/release"
 	"github.com/yingbi/yingbi/enclave/state"
 	"github.com/yingbi/yingbi/policy/admission"
 	"github.com/yingbi/yingbi/policy/ledger"
@@ -18,23 +15,47 @@ import (
 	"github.com/yingbi/yingbi/sdk/yingbipb"
 )
 
-// job is an authenticated, well-formed request.
+// order is what a caller sends of a job: its signed header, and what the call
+// that takes it knows of its kind.
+type order struct {
+	kind              string // of the jobs that the call takes
+	signed, signature []byte // the header's canonical bytes, and the enterprise's signature over them
+	since             int64  // the caller's last tree size
+
+	payload int64                                                 // its bytes
+	check   func(*ledger.Header) error                            // holds the payload to the header
+	run     func(context.Context, world.Version) (*result, error) // the kernel, on the version that serves the job
+}
+
+// job is an authenticated, well-formed order.
 type job struct {
-	header    *ledger.Header
-	signature []byte
-	key       ed25519.PublicKey
-	digest    string // of header and signature: what the job id stands for
-	blinded   []byte
-	bytesIn   int64
+	order
+	header *ledger.Header
+	key    ed25519.PublicKey
+	digest string // of header and signature: what the job id stands for
+}
+
+// result is what a kernel gave.
+type result struct {
+	answer []byte // as its receipt's digest is of it
+	digest string
+	cpu    int64
+}
+
+// reply is the answer to an order, and what proves that it was logged.
+type reply struct {
+	answer                 []byte
+	receipt                *yingbipb.Receipt
+	consistency, handOvers [][]byte
 }
 
 // settleTries is how often a job is decided anew because the world changed
 // between its decision and its settlement.
 const settleTries = 4
 
-// Submit takes a verify job from its signed header to its settled result. The
-// same request again gives the same evaluation and costs nothing.
-func (g *Gateway) Submit(ctx context.Context, who vocabulary.Identity, req *yingbipb.EvaluateRequest) (*yingbipb.EvaluateResponse, error) {
+// submit takes a job of any kind from its signed header to its settled answer.
+// The same order again gives the same answer and costs nothing.
+func (g *Gateway) submit(ctx context.Context, who vocabulary.Identity, o order) (*reply, error) {
 	if err := enterprise(who); err != nil {
 		return nil, err
 	}
@@ -42,19 +63,19 @@ func (g *Gateway) Submit(ctx context.Context, who vocabulary.Identity, req *ying
 		return nil, err
 	}
 	defer g.limit.leave(who.ID)
-	if err := g.reached(ctx, req.GetSince()); err != nil {
+	if err := g.reached(ctx, o.since); err != nil {
 		return nil, err
 	}
 	// The world that is at hand will do at first: what is decided in one that is
 	// out of date neither settles nor is logged.
 	s := g.World.Current()
 	for try := 1; ; try++ {
-		j, err := authenticate(s, who, req)
+		j, err := authenticate(s, who, o)
 		switch {
 		case err == nil:
-			resp, err := g.submit(ctx, s, j)
+			answered, err := g.take(ctx, s, j)
 			if err == nil {
-				return g.join(ctx, req.GetSince(), resp)
+				return g.join(ctx, o.since, answered)
 			}
 			if !errors.Is(err, errMoved) {
 				return nil, err
@@ -72,17 +93,18 @@ func (g *Gateway) Submit(ctx context.Context, who vocabulary.Identity, req *ying
 }
 
 // join joins a settled answer's receipt to the last tree that the caller saw.
-func (g *Gateway) join(ctx context.Context, since int64, resp *yingbipb.EvaluateResponse) (_ *yingbipb.EvaluateResponse, err error) {
-	if resp.Consistency, resp.HandOvers, err = g.joined(ctx, since, resp.GetReceipt()); err != nil {
+func (g *Gateway) join(ctx context.Context, since int64, a *reply) (_ *reply, err error) {
+	if a.consistency, a.handOvers, err = g.joined(ctx, since, a.receipt); err != nil {
 		return nil, err
 	}
-	return resp, nil
+	return a, nil
 }
 
 // errMoved: a control entry followed the world that a job was decided in.
 var errMoved = errors.New("the world changed while the job ran")
 
-func (g *Gateway) submit(ctx context.Context, s *world.Snapshot, j *job) (*yingbipb.EvaluateResponse, error) {
+// take admits, runs and settles a job.
+func (g *Gateway) take(ctx context.Context, s *world.Snapshot, j *job) (*reply, error) {
 	prior, err := g.Store.Job(ctx, j.header.Job)
 	if err == nil {
 		return g.repeat(ctx, s, j, prior)
@@ -94,7 +116,7 @@ func (g *Gateway) submit(ctx context.Context, s *world.Snapshot, j *job) (*yingb
 	if err != nil {
 		return nil, err
 	}
-	r, err := g.run(ctx, a.version, j)
+	r, err := j.run(ctx, a.version)
 	if err != nil {
 		return nil, err
 	}
@@ -105,14 +127,14 @@ func (g *Gateway) submit(ctx context.Context, s *world.Snapshot, j *job) (*yingb
 	if prior != nil {
 		return g.repeat(ctx, s, j, prior) // another call settled the id first
 	}
-	return &yingbipb.EvaluateResponse{Evaluated: r.evaluated, Proof: r.proof, Receipt: onWire(receipt)}, nil
+	return &reply{answer: r.answer, receipt: onWire(receipt)}, nil
 }
 
-// authenticate reads a request strictly and checks who signed it. What it
+// authenticate reads an order strictly and checks who signed it. What it
 // refuses was not shown to come from the enterprise, or is no job at all, and
 // makes no entry.
-func authenticate(s *world.Snapshot, who vocabulary.Identity, req *yingbipb.EvaluateRequest) (*job, error) {
-	h, err := ledger.DecodeHeader(req.GetHeader())
+func authenticate(s *world.Snapshot, who vocabulary.Identity, o order) (*job, error) {
+	h, err := ledger.DecodeHeader(o.signed)
 	if err != nil {
 		return nil, badRequest("header: %v", err)
 	}
@@ -123,22 +145,20 @@ func authenticate(s *world.Snapshot, who vocabulary.Identity, req *yingbipb.Eval
 	if !ok {
 		return nil, refuse(ledger.ReasonNotRegistered, "yingbi/enterprise")
 	}
-	if !ledger.Verify(key, ledger.ContextRequest, req.GetHeader(), req.GetSignature()) {
+	if !ledger.Verify(key, ledger.ContextRequest, o.signed, o.signature) {
 		return nil, refuse(ledger.ReasonBadSignature, "signature")
 	}
-	blinded := req.GetBlinded()
-	switch n := len(blinded) / oprf.ElementSize; {
-	case len(blinded)%oprf.ElementSize != 0 || int64(n) != h.Units || n > oprf.MaxBatch:
-		return nil, badRequest("the payload has %d bytes, expected %d for %d units", len(blinded), h.Units*oprf.ElementSize, h.Units)
-	case len(h.Payloads) != 1 || h.Payloads[0] != ledger.Digest(blinded):
-		return nil, badRequest("payloads: expected the digest of the blinded elements alone")
+	if h.Kind != o.kind {
+		return nil, badRequest("kind: %s jobs are not sent by this call, which takes %s", h.Kind, o.kind)
 	}
-	return &job{
-		header: h, signature: req.GetSignature(), key: key, blinded: blinded,
-		digest:  ledger.Digest(append(append([]byte{}, req.GetHeader()...), req.GetSignature()...)),
-		bytesIn: int64(len(req.GetHeader()) + len(req.GetSignature()) + len(blinded)),
-	}, nil
+	if err := o.check(h); err != nil {
+		return nil, err
+	}
+	return &job{order: o, header: h, key: key, digest: ledger.Digest(append(append([]byte{}, o.signed...), o.signature...))}, nil
 }
+
+// bytesIn is what the job's request took, for its usage.
+func (j *job) bytesIn() int64 { return int64(len(j.signed)+len(j.signature)) + j.payload }
 
 // admitted is a job that the policies admit, in the world that they did.
 type admitted struct {
@@ -250,60 +270,18 @@ func (g *Gateway) renewable(ctx context.Context, s *world.Snapshot, h *ledger.He
 	return nil
 }
 
-// result is what a kernel gave.
-type result struct {
-	evaluated, proof []byte
-	digest           string
-	cpu              int64
-}
-
-func (r *result) answer() []byte { return append(append([]byte{}, r.evaluated...), r.proof...) }
-
-// run evaluates a job's payload under its epoch's key.
-func (g *Gateway) run(ctx context.Context, v world.Version, j *job) (*result, error) {
-	e, done, err := g.tables.evaluator(ctx, v)
-	if errors.Is(err, keyring.ErrDestroyed) {
-		return nil, errMoved // by a shred that this world does not know of yet
-	}
-	if err != nil {
-		return nil, stateError("running the job", err)
-	}
-	defer done()
-	return g.evaluate(ctx, e, j)
-}
-
-func (g *Gateway) evaluate(ctx context.Context, e *release.Evaluator, j *job) (*result, error) {
-	if err := g.limit.acquire(ctx, j.header.Enterprise); err != nil {
-		return nil, err
-	}
-	defer g.limit.release()
-	r := new(result)
-	var err error
-	r.cpu = cpuTime(func() { r.evaluated, r.proof, err = g.kernel(e, j.blinded) })
-	switch {
-	case errors.Is(err, oprf.ErrElement), errors.Is(err, oprf.ErrIdentity), errors.Is(err, oprf.ErrBatch):
-		return nil, badRequest("payload: %v", err)
-	case err != nil:
-		return nil, internal("evaluating", err)
-	}
-	g.speed.evaluated(len(j.blinded)/oprf.ElementSize, r.cpu)
-	r.digest = ledger.Digest(r.answer())
-	return r, nil
-}
-
 // repeat answers a settled job again, from what was kept or by computing the
 // same bytes. Its world may have changed since: what was paid for is given.
-func (g *Gateway) repeat(ctx context.Context, s *world.Snapshot, j *job, prior *state.Job) (*yingbipb.EvaluateResponse, error) {
+func (g *Gateway) repeat(ctx context.Context, s *world.Snapshot, j *job, prior *state.Job) (*reply, error) {
 	if prior.Header != j.digest || prior.Enterprise != j.header.Enterprise {
 		return nil, g.deny(ctx, s, ledger.NewTime(g.time.now()).Time, j, refuse(ledger.ReasonJobReused, "job"), nil)
 	}
 	answer, err := g.Store.Answer(ctx, prior.ID)
 	if err == nil {
-		n := len(j.blinded)
-		if ledger.Digest(answer) != prior.Answer || len(answer) != n+oprf.ProofSize {
+		if ledger.Digest(answer) != prior.Answer {
 			return nil, internal("answering again", errors.New("the answer kept is not the one settled"))
 		}
-		return g.respond(ctx, prior.Seq, &result{evaluated: answer[:n], proof: answer[n:]})
+		return g.respond(ctx, prior.Seq, answer)
 	}
 	if !errors.Is(err, state.ErrNotFound) {
 		return nil, stateError("looking for the answer", err)
@@ -319,21 +297,21 @@ func (g *Gateway) repeat(ctx context.Context, s *world.Snapshot, j *job, prior *
 		// It can be had no more, and may be renewed for free.
 		return nil, g.explain(s, j.header, refuse(ledger.ReasonEpochEnded, "yingbi/epoch"))
 	}
-	r, err := g.run(ctx, v, j)
+	r, err := j.run(ctx, v)
 	if err != nil {
 		return nil, err
 	}
 	if r.digest != prior.Answer {
 		return nil, internal("answering again", errors.New("computing again gave other bytes"))
 	}
-	return g.respond(ctx, prior.Seq, r)
+	return g.respond(ctx, prior.Seq, r.answer)
 }
 
-// respond gives a settled result with its receipt.
-func (g *Gateway) respond(ctx context.Context, seq int64, r *result) (*yingbipb.EvaluateResponse, error) {
+// respond gives a settled answer with its receipt.
+func (g *Gateway) respond(ctx context.Context, seq int64, answer []byte) (*reply, error) {
 	receipt, err := g.receipt(ctx, seq)
 	if err != nil {
 		return nil, err
 	}
-	return &yingbipb.EvaluateResponse{Evaluated: r.evaluated, Proof: r.proof, Receipt: receipt}, nil
+	return &reply{answer: answer, receipt: receipt}, nil
 }

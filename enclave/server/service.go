@@ -27,7 +27,7 @@ func (s *service) Quote(ctx context.Context, req *yingbipb.QuoteRequest) (*yingb
 }
 
 func (s *service) Evaluate(ctx context.Context, req *yingbipb.EvaluateRequest) (*yingbipb.EvaluateResponse, error) {
-	return s.gateway.Submit(ctx, callerOf(ctx), req)
+	return s.gateway.Evaluate(ctx, callerOf(ctx), req)
 }
 
 func (s *service) Lookup(ctx context.Context, req *yingbipb.LookupRequest) (*yingbipb.LookupResponse, error) {
