@@ -102,7 +102,9 @@ func (e *env) printRelease(p *vocabulary.Product) {
 			e.say(e.T("review.label-bits", p.Release.MaxLabelBits, p.Verify.LabelBytes))
 		}
 	}
-	e.say(e.T("review.share", p.Release.MaxShare.Fraction, e.Word(p.Release.MaxShare.Per)))
+	if share := p.Release.MaxShare; share.Fraction != "" {
+		e.say(e.T("review.share", share.Fraction, e.Word(share.Per)))
+	}
 	for _, purpose := range vocabulary.Purposes {
 		if basis, ok := p.LegalBasis[purpose]; ok {
 			e.say(e.T("review.basis", e.Word(purpose), e.title(basis)))

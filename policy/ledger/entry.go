@@ -124,14 +124,22 @@ type Publish struct {
 	Review     int64           `json:"review"`  // sequence of the review entry
 	Population int64           `json:"population"`
 	Descriptor json.RawMessage `json:"descriptor"`
+
+	// Regime and Rho are of an aggregate product: what its cells were released
+	// under, and what that spent of the resource's privacy budget, in millionths of
+	// rho. The two spends are the entries right before.
+	Regime string `json:"regime,omitempty"` // disclosure or privacy
+	Rho    int64  `json:"rho,omitempty"`    // privacy
 }
 
-// Budget is a privacy budget set or spent, in the regime's integer units.
+// Budget is a privacy budget spent, in millionths of rho: of a month or year and
+// of the resource's lifetime, right before the publication that spends it. With
+// a Counter it carries a count of calls over.
 type Budget struct {
 	Resource string `json:"resource"`
 	Product  string `json:"product,omitempty"`
 	Per      string `json:"per"`    // period or lifetime
-	Window   string `json:"window"` // the period's name
+	Window   string `json:"window"` // the period's name: 2026-11, 2026, lifetime
 	Units    int64  `json:"units"`  // spent, or the limit where Action is set
 	Action   string `json:"action"` // "set" or "spend"
 

@@ -20,8 +20,10 @@ func (k *checker) product(p Parsed, doc *Product) {
 	for _, wrong := range k.misuses(doc, resource) {
 		k.fault(p, wrong.id, wrong.path, wrong.got, wrong.expected, wrong.fix)
 	}
-	for i := range doc.Verify.Labels {
-		k.bandTypes(p, doc, resource, i)
+	if doc.Verify != nil {
+		for i := range doc.Verify.Labels {
+			k.bandTypes(p, doc, resource, i)
+		}
 	}
 	if doc.Sandbox && !resource.Synthetic {
 		k.fault(p, "sandbox-real-data", "sandbox", "true over "+resource.ID+", which holds real data", "a sandbox over a resource with synthetic: true", "")
@@ -46,6 +48,11 @@ var rolesFor = map[string][]string{
 	"key":   {"key"},
 	"claim": {"key", "label"},
 	"label": {"label", "dimension"},
+
+	"dimension": {"label", "dimension"},
+	"measure":   {"measure"},
+	"condition": {"label", "dimension", "measure"},
+	"subject":   {"key", "label", "dimension"},
 }
 
 // misuses holds a product's columns to their roles in the resource. A hidden

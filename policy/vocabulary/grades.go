@@ -84,8 +84,11 @@ func RuleFor(grade Grade, productType string) GradeRule {
 type breach struct{ path, got, expected string }
 
 func (r GradeRule) breaches(p *Product) []breach {
-	if !r.Permitted || p.Verify == nil {
+	if !r.Permitted {
 		return []breach{{"resource", fmt.Sprintf("a resource of grade %s", r.Grade), "a grade of which " + p.Type + " products are permitted"}}
+	}
+	if p.Verify == nil {
+		return nil
 	}
 	var found []breach
 	if !slices.Contains(r.Answers, p.Verify.Answer) {

@@ -54,15 +54,19 @@ const (
 	DefaultBlanks     = "refuse"
 )
 
-// Batch is how many identifiers one job may hold.
+// Batch is how many units one job may ask for: identifiers, or cells.
 func (p *Product) Batch() int {
-	if p.Verify == nil || p.Verify.MaxBatch == 0 {
-		return DefaultMaxBatch
+	switch {
+	case p.Verify != nil && p.Verify.MaxBatch != 0:
+		return p.Verify.MaxBatch
+	case p.Aggregate != nil:
+		return cmp.Or(p.Aggregate.MaxCells, DefaultMaxCells)
 	}
-	return p.Verify.MaxBatch
+	return DefaultMaxBatch
 }
 
-// Padding is how many lookups a job may make beyond its identifiers.
+// Padding is how many lookups a job may make beyond its identifiers. Cells are
+// asked for as they are.
 func (p *Product) Padding() int {
 	if p.Verify == nil {
 		return 0
@@ -72,11 +76,14 @@ func (p *Product) Padding() int {
 
 // Grace is how long an epoch stays served after the next one is live.
 func (p *Product) Grace() time.Duration {
-	days := DefaultGraceDays
-	if p.Verify != nil && p.Verify.GraceDays != 0 {
+	days := 0
+	switch {
+	case p.Verify != nil:
 		days = p.Verify.GraceDays
+	case p.Aggregate != nil:
+		days = p.Aggregate.GraceDays
 	}
-	return time.Duration(days) * 24 * time.Hour
+	return time.Duration(cmp.Or(days, DefaultGraceDays)) * 24 * time.Hour
 }
 
 // OnDuplicates is what repeated keys do: refuse, first or last.

@@ -37,7 +37,8 @@ var rules = map[string]*rule{
 	"purpose":      enum("bad-enum", string(PublicGovernance), string(PublicWelfare), string(Industry)),
 	"grade":        enum("bad-enum", gradeNames()...),
 	"cycle":        enum("bad-enum", "realtime", "daily", "weekly", "monthly", "quarterly", "half-yearly", "yearly", "irregular"),
-	"product-type": enum("bad-enum", "verify"),
+	"product-type": enum("bad-enum", TypeVerify, TypeAggregate),
+	"basis":        enum("bad-enum", "per-subject", "per-call", "per-volume", "per-product"),
 	"normalise":    enum("bad-enum", "text-v1"),
 
 	"id":           pattern(`[a-z0-9][a-z0-9.-]{0,62}`, "an id: lower-case letters, digits, dots and hyphens, at most 63", "licence-status"),
@@ -51,6 +52,7 @@ var rules = map[string]*rule{
 	"regexp":      {id: "bad-regexp", expected: "a regular expression (RE2) of at most 1000 bytes", example: `"[0-9]{16}"`, check: checkRegexp},
 	"date":        {id: "bad-date", expected: "a day of the calendar as year-month-day", example: "2026-01-31", check: checkDate},
 	"money":       {id: "bad-decimal", expected: "yuan as a plain decimal, up to 12 digits and 8 decimals, no sign, no separators", example: "0.1537", check: checkMoney},
+	"bound":       {id: "bad-decimal", expected: "a plain decimal, up to 18 digits and 9 decimals, or a day of the calendar", example: "100", check: checkBound},
 	"fraction":    {id: "bad-decimal", expected: "a decimal above 0, at most 1, up to 9 decimals", example: "0.05", check: checkFraction(false)},
 	"part":        {id: "bad-decimal", expected: "a decimal of 0 to 1, up to 9 decimals", example: "0.99", check: checkFraction(true)},
 	"digest":      {id: "bad-digest", expected: `"sha256:" and 64 lower-case hex digits`, example: "sha256:" + strings.Repeat("0", 8) + "…", check: checkDigest},
@@ -207,6 +209,14 @@ var (
 
 func checkMoney(s string) error {
 	if !moneyPattern.MatchString(s) {
+		return errBad
+	}
+	return nil
+}
+
+// checkBound: a limit of values, of a number or of a day.
+func checkBound(s string) error {
+	if bound(s) == nil && checkDate(s) != nil {
 		return errBad
 	}
 	return nil

@@ -88,6 +88,7 @@ type Resource struct {
 	UpdateCycle         string   `json:"updateCycle" is:"cycle"`         // e.g. daily, monthly
 	LegalBasis          Text     `json:"legalBasis"`                     //
 	Quality             *Quality `json:"quality,omitempty"`              // what an import must reach
+	Budget              *Budget  `json:"budget,omitempty"`               // what products under privacy may spend
 }
 
 // Quality are floors, as decimal fractions of 0 to 1.
@@ -110,13 +111,14 @@ type Column struct {
 // Product is a data product or service.
 type Product struct {
 	Meta
-	Type         string           `json:"type" is:"product-type"`           // verify (model and aggregate later)
+	Type         string           `json:"type" is:"product-type"`           // verify, aggregate (model later)
 	Registration string           `json:"registration" is:"registration"`   //
 	Resource     string           `json:"resource" is:"id"`                 //
 	Scenario     string           `json:"scenario" is:"slug"`               //
 	Sandbox      bool             `json:"sandbox,omitempty"`                // free, no grant; only over a synthetic resource
 	LegalBasis   map[Purpose]Text `json:"legalBasis" is:"purpose" n:"1..3"` // a purpose that is not here is refused
-	Verify       *Verify          `json:"verify,omitempty"`                 //
+	Verify       *Verify          `json:"verify,omitempty"`                 // of type verify, and only then
+	Aggregate    *Aggregate       `json:"aggregate,omitempty"`              // of type aggregate, and only then
 	Release      Release          `json:"release"`                          //
 	Assessment   Assessment       `json:"assessment"`                       // 安全风险评估
 }
@@ -153,9 +155,9 @@ type Band struct {
 
 // Release is a product's release rule: what a person reviewed.
 type Release struct {
-	Columns      []string `json:"columns" is:"column" n:"1..32"`      // all columns that reach an answer or an input
+	Columns      []string `json:"columns" is:"column" n:"1..32"`      // all columns that reach an answer, an input or a condition
 	MaxLabelBits int      `json:"maxLabelBits,omitempty" is:"1..512"` // label: ⌈log2 of distinct labels⌉ may not pass this
-	MaxShare     Share    `json:"maxShare"`                           //
+	MaxShare     Share    `json:"maxShare,omitzero"`                  // verify
 }
 
 // Share is the largest part of the population that one enterprise may look up
@@ -183,30 +185,31 @@ type Enterprise struct {
 // Grant permits an enterprise the use of products for purposes.
 type Grant struct {
 	Meta
-	Enterprise string    `json:"enterprise" is:"credit-code"`
-	Products   []string  `json:"products" is:"id" n:"1..256"`
-	Purposes   []Purpose `json:"purposes" is:"purpose" n:"1..3"`
-	Conditions Text      `json:"conditions,omitzero"`            // demanded for free purposes
-	Evidence   string    `json:"evidence,omitempty" is:"digest"` // digest; demanded for free purposes
-	Basis      Text      `json:"basis,omitzero"`                 // legal basis; demanded for free purposes
-	From       Date      `json:"from" is:"date"`
-	Until      Date      `json:"until" is:"date"`
-	Quotas     []Quota   `json:"quotas" n:"1..6"`
-	Contract   string    `json:"contract" is:"digest"` // digest of the signed contract
+	Enterprise string        `json:"enterprise" is:"credit-code"`
+	Products   []string      `json:"products" is:"id" n:"1..256"`
+	Purposes   []Purpose     `json:"purposes" is:"purpose" n:"1..3"`
+	Conditions Text          `json:"conditions,omitzero"`            // demanded for free purposes
+	Evidence   string        `json:"evidence,omitempty" is:"digest"` // digest; demanded for free purposes
+	Basis      Text          `json:"basis,omitzero"`                 // legal basis; demanded for free purposes
+	From       Date          `json:"from" is:"date"`
+	Until      Date          `json:"until" is:"date"`
+	Quotas     []Quota       `json:"quotas" n:"1..6"`
+	Contract   string        `json:"contract" is:"digest"`       // digest of the signed contract
+	Cells      []Entitlement `json:"cells,omitempty" n:"1..256"` // of aggregate products; a product that is not here: all cells
 }
 
 // Quota bounds a grant's use of each of its products.
 type Quota struct {
-	Unit  string `json:"unit" is:"subjects|calls"` // subjects or calls
-	Per   string `json:"per" is:"day|month|term"`  // day, month, term
-	Limit int64  `json:"limit" is:"1.."`           //
+	Unit  string `json:"unit" is:"subjects|cells|calls"` // subjects, cells or calls
+	Per   string `json:"per" is:"day|month|term"`        // day, month, term
+	Limit int64  `json:"limit" is:"1.."`                 //
 }
 
 // Ceiling is the highest price of a product. Signed by the authoriser.
 type Ceiling struct {
 	Meta
 	Product  string `json:"product" is:"id"`
-	Basis    string `json:"basis" is:"per-subject|per-call"` // per-subject, per-call (others later)
+	Basis    string `json:"basis" is:"basis"` // per-subject, per-call, per-volume, per-product
 	Amount   string `json:"amount" is:"money"`
 	From     Date   `json:"from" is:"date"`
 	Document string `json:"document" is:"digest"` // digest of the decision
@@ -216,7 +219,7 @@ type Ceiling struct {
 type Tariff struct {
 	Meta
 	Product string `json:"product" is:"id"`
-	Basis   string `json:"basis" is:"per-subject|per-call"`
+	Basis   string `json:"basis" is:"basis"`
 	Price   string `json:"price" is:"money"` // yuan a unit
 	Trial   bool   `json:"trial"`            // 试行
 	From    Date   `json:"from" is:"date"`

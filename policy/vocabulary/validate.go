@@ -100,11 +100,19 @@ func suggestion(name string, names []string) string {
 }
 
 func (d *decoder) product(p *Product) {
-	if p.Verify == nil {
-		d.at("missing-field", "verify", "nothing", "the field verify with type verify", "")
-		return
+	d.onlyWith("verify", p.Verify != nil, p.Type == TypeVerify, "type verify")
+	d.onlyWith("aggregate", p.Aggregate != nil, p.Type == TypeAggregate, "type aggregate")
+	d.onlyWith("release.maxShare", p.Release.MaxShare != Share{}, p.Type == TypeVerify, "type verify")
+	switch {
+	case p.Type == TypeVerify && p.Verify != nil:
+		d.lookup(p, p.Verify)
+	case p.Type == TypeAggregate && p.Aggregate != nil:
+		d.aggregate(p, p.Aggregate)
 	}
-	v := p.Verify
+}
+
+// lookup: rules between the fields of a verify product.
+func (d *decoder) lookup(p *Product, v *Verify) {
 	d.onlyWith("verify.claims", len(v.Claims) > 0, v.Answer == "equals", "answer equals")
 	d.onlyWith("verify.labels", len(v.Labels) > 0, v.Answer == "label", "answer label")
 	d.onlyWith("verify.labelBytes", v.LabelBytes > 0, v.Answer == "label", "answer label")
@@ -132,31 +140,34 @@ func (d *decoder) useOnce(p *Product) {
 	}
 }
 
-// use is a column that reaches an answer or an input.
+// use is a column that reaches an answer, an input or a condition.
 type use struct {
 	column, as, path string
 }
 
-// uses lists a product's columns as they are used: as key, claim or label.
+// uses lists a product's columns as they are used: as key, claim or label; as
+// dimension, measure, condition or subject.
 func (p *Product) uses() []use {
-	if p.Verify == nil {
-		return nil
-	}
 	var uses []use
-	for i, column := range p.Verify.Keys {
-		uses = append(uses, use{column, "key", index("verify.keys", i)})
+	if v := p.Verify; v != nil {
+		for i, column := range v.Keys {
+			uses = append(uses, use{column, "key", index("verify.keys", i)})
+		}
+		for i, column := range v.Claims {
+			uses = append(uses, use{column, "claim", index("verify.claims", i)})
+		}
+		for i, label := range v.Labels {
+			uses = append(uses, use{label.Column, "label", index("verify.labels", i) + ".column"})
+		}
 	}
-	for i, column := range p.Verify.Claims {
-		uses = append(uses, use{column, "claim", index("verify.claims", i)})
-	}
-	for i, label := range p.Verify.Labels {
-		uses = append(uses, use{label.Column, "label", index("verify.labels", i) + ".column"})
+	if p.Aggregate != nil {
+		uses = append(uses, p.Aggregate.uses()...)
 	}
 	return uses
 }
 
-// Used lists the columns that reach an answer or an input, each once: keys,
-// claims, labels.
+// Used lists the columns that reach an answer, an input or a condition, each
+// once.
 func (p *Product) Used() []string {
 	var columns []string
 	for _, use := range p.uses() {
@@ -176,8 +187,10 @@ func (d *decoder) releaseColumns(p *Product) {
 			d.at("release-columns", index("release.columns", i), quote(column)+", which the product does not use", "exactly the columns used: "+strings.Join(used, ", "), "take it out")
 		}
 	}
+	missing := map[string]bool{}
 	for _, use := range p.uses() {
-		if !slices.Contains(p.Release.Columns, use.column) {
+		if !slices.Contains(p.Release.Columns, use.column) && !missing[use.column] {
+			missing[use.column] = true
 			d.at("release-columns", "release.columns", fmt.Sprintf("no %s, which is used as a %s", use.column, use.as), "exactly the columns used: "+strings.Join(used, ", "), "add "+use.column)
 		}
 	}
