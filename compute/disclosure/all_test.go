@@ -69,6 +69,61 @@ func TestProtectAll(t *testing.T) {
 	})
 }
 
+// The same by enumeration of integers, on tiny tables: two publications, the second
+// with the first by Earlier, of two measures together.
+func TestEnumerationOfJointPublications(t *testing.T) {
+	answers := 0
+	rapid.Check(t, func(t *rapid.T) {
+		var counts, sums []micro
+		for a := range 5 {
+			for i := range rapid.IntRange(0, 4).Draw(t, "subjects") {
+				counts = append(counts, micro{uint64(10*a + i + 1), a, 1})
+				sums = append(sums, micro{uint64(10*a + i + 1), a, rapid.Int64Range(0, 2).Draw(t, "value")})
+			}
+		}
+		rules := Rules{MinSubjects: 3, P: 50}
+		var earlier [][]Published
+		for _, cells := range [][][]int{{{0, 1}, {2, 3, 4}, {0, 1, 2, 3, 4}}, {{0, 2}, {1, 3}, {4}, {0, 1, 2, 3}}} {
+			tables := []Table{tabulate(5, counts, cells, 4), tabulate(5, sums, cells, 4)}
+			results, err := ProtectAll(context.Background(), tables, rules, earlier)
+			if errors.Is(err, ErrExposed) && earlier != nil {
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			answers++
+			kept := make([][]Published, len(tables))
+			for i, r := range results {
+				e, err := Earlier(tables[i].Atoms, again(tables[i].Cells, r), rules)
+				if err != nil {
+					t.Fatal(err)
+				}
+				kept[i] = []Published{e}
+				all := []Published{r.Published()}
+				if earlier != nil {
+					all = append(all, earlier[i]...)
+				}
+				for _, p := range all {
+					for _, c := range p.Cells {
+						if c.Status == Released || c.Protection == 0 {
+							continue
+						}
+						value, _, _, _ := tables[i].union(c.Atoms)
+						if !enumerate(tables[i], all, c.Atoms, value+c.Protection, +1) || !enumerate(tables[i], all, c.Atoms, max(0, value-c.Protection), -1) {
+							t.Fatalf("measure %d: a cell of atoms %v, value %d, is known to within %d", i, c.Atoms, value, c.Protection)
+						}
+					}
+				}
+			}
+			earlier = kept
+		}
+	})
+	if answers < 120 {
+		t.Fatalf("%d answers: most is refused", answers)
+	}
+}
+
 func TestProtectAllRefuses(t *testing.T) {
 	rows := append(crowd(0), crowd(1)...)
 	a, b := tabulate(2, rows, [][]int{{0}, {1}}, 3), tabulate(2, rows, [][]int{{0}, {0, 1}}, 3)

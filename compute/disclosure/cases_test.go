@@ -216,10 +216,10 @@ func TestAttackByEnumeration(t *testing.T) {
 				continue
 			}
 			value, _, _, _ := table.union(table.Cells[i].Atoms)
-			if !enumerate(table, r, table.Cells[i].Atoms, value+c.Protection, +1) {
+			if !enumerate(table, []Published{r.Published()}, table.Cells[i].Atoms, value+c.Protection, +1) {
 				t.Fatalf("cell %d of value %d cannot be %d", i, value, value+c.Protection)
 			}
-			if !enumerate(table, r, table.Cells[i].Atoms, max(0, value-c.Protection), -1) {
+			if !enumerate(table, []Published{r.Published()}, table.Cells[i].Atoms, max(0, value-c.Protection), -1) {
 				t.Fatalf("cell %d of value %d cannot be %d", i, value, max(0, value-c.Protection))
 			}
 		}
@@ -228,7 +228,7 @@ func TestAttackByEnumeration(t *testing.T) {
 
 // enumerate says whether some table agrees with what is released and gives the
 // union at least (side +1) or at most (−1) this value.
-func enumerate(table Table, r *Result, union []int, want int64, side int64) bool {
+func enumerate(table Table, publications []Published, union []int, want int64, side int64) bool {
 	n := len(table.Atoms)
 	most := int64(0)
 	for _, a := range table.Atoms {
@@ -236,9 +236,11 @@ func enumerate(table Table, r *Result, union []int, want int64, side int64) bool
 	}
 	most += want
 	var relations []publicRelation
-	for _, c := range r.Published().Cells {
-		if c.Status == Released {
-			relations = append(relations, publicRelation{c.Atoms, c.Low, c.High})
+	for _, p := range publications {
+		for _, c := range p.Cells {
+			if c.Status == Released {
+				relations = append(relations, publicRelation{c.Atoms, c.Low, c.High})
+			}
 		}
 	}
 	relations = append(relations, publicRelation{union, map[bool]int64{true: want, false: 0}[side > 0], map[bool]int64{true: most * int64(n), false: want}[side > 0]})

@@ -144,7 +144,7 @@ func TestAttackOnLicences(t *testing.T) {
 	if n := len(first.Cells) + len(second.Cells); n > 200 || one.Report.Complementary+two.Report.Complementary == 0 {
 		t.Fatalf("%d cells, %+v %+v", n, one.Report, two.Report)
 	}
-	solved, gaveUp := attackAs(t, second, 400, []Published{two.Published(), kept})
+	solved, gaveUp := attackAs(t, second, 40, []Published{two.Published(), kept})
 	t.Logf("%d atoms, %+v %+v: %d programs solved, gave up on %d", len(s.codes), one.Report, two.Report, solved, gaveUp)
 	if solved == 0 || gaveUp*50 > solved {
 		t.Fatal("too many programs were not solved")
