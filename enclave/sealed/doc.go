@@ -41,7 +41,8 @@
 //
 // # Reading
 //
-// [Table.Scan] gives batches of the requested columns. The Parquet library
+// [Table.Scan] gives batches of the requested columns, [Table.Records] the same
+// as Arrow record batches. The Parquet library
 // panics on a wrong key, a wrong place or a damaged page; it is called in the
 // caller's goroutine and under recover alone, so that all of these are errors:
 // [ErrKey], [ErrCorrupt], [ErrOther], [ErrLayout]. So is what is wrong with
