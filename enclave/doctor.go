@@ -364,14 +364,14 @@ func (e *doctor) tables(ctx context.Context, d *Domain, s *world.Snapshot) {
 			err = fmt.Errorf("it is not there: entry %d published it", v.Seq)
 		}
 		if err == nil && e.deep {
-			err = openOnce(ctx, d.ring, path, v.Descriptor)
+			err = openOnce(ctx, d.ring, path, v.Lookup)
 		}
 		if err != nil {
 			e.fail(CheckTable, name, err)
 			continue
 		}
 		served, largest = served+info.Size(), max(largest, info.Size())
-		e.find(CheckTable, Fine, name, info.Size(), v.Descriptor.Population)
+		e.find(CheckTable, Fine, name, info.Size(), v.Lookup.Population)
 	}
 	if available, ok := memoryAvailable(); ok {
 		severity := Fine

@@ -112,7 +112,7 @@ func (d *Domain) prepare(ctx context.Context, s *world.Snapshot, product string,
 		p.spec.Epoch = last.Epoch + 1
 		// An epoch that was shredded has no further version.
 		if !o.NewEpoch && s.World.Open(product) {
-			p.spec.Epoch, p.spec.Version, p.spec.Previous = last.Epoch, last.Version+1, last.Descriptor
+			p.spec.Epoch, p.spec.Version, p.spec.Previous = last.Epoch, last.Version+1, last.Lookup
 		}
 	}
 	return p, nil
@@ -148,8 +148,8 @@ func (d *Domain) served(ctx context.Context, s *world.Snapshot, product string) 
 	}
 	doc, _, _ := s.World.Product(product)
 	v, _ := s.Version(product, live.Epoch, live.Version)
-	p := &publication{product: product, digest: v.Descriptor.Document, review: e.Publish.Review, imported: e.Publish.Import, served: live.Seq,
-		spec: release.Spec{Product: doc, Document: v.Descriptor.Document}}
+	p := &publication{product: product, digest: v.Document, review: e.Publish.Review, imported: e.Publish.Import, served: live.Seq,
+		spec: release.Spec{Product: doc, Document: v.Document}}
 	for e, err := range d.Entries(ctx, state.Filter{Kinds: []ledger.Kind{ledger.KindImport}}) {
 		if err != nil {
 			return nil, err
@@ -313,7 +313,7 @@ func (d *Domain) Versions(ctx context.Context, product string) ([]*lookup.Descri
 	}
 	var out []*lookup.Descriptor
 	for _, v := range s.Versions(product) {
-		out = append(out, v.Descriptor)
+		out = append(out, v.Lookup)
 	}
 	return out, nil
 }

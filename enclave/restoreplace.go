@@ -192,7 +192,7 @@ func (d *Domain) verifyTables(r *restore) error {
 			continue
 		}
 		path := release.TablePath(filepath.Join(d.dir, tablesDir), v.Product, v.Epoch, v.Version)
-		table, err := release.OpenTable(r.ctx, d.ring, path, v.Descriptor)
+		table, err := release.OpenTable(r.ctx, d.ring, path, v.Lookup)
 		if errors.Is(err, fs.ErrNotExist) && !r.held(tablesDir+"/"+filepath.Base(path)) {
 			continue // not in force any more when the backup was made, by its clock
 		}

@@ -288,7 +288,7 @@ func (d *Domain) RetireKeys(ctx context.Context, product string, dryRun bool) ([
 			}
 			out = append(out, RetiredKey{Product: v.Product, Epoch: v.Epoch, Seq: -1})
 			entries = append(entries, ledger.Entry{Kind: ledger.KindKey, Key: &ledger.Key{Action: "retire", Purpose: "oprf",
-				ID: strings.TrimPrefix(release.KeyName(v.Product, v.Descriptor.Answer, v.Epoch), "oprf/")}})
+				ID: strings.TrimPrefix(release.KeyName(v.Product, v.Lookup.Answer, v.Epoch), "oprf/")}})
 		}
 		return entries, nil
 	})
@@ -336,7 +336,7 @@ func (d *Domain) destroyGone(ctx context.Context) error {
 		return err
 	}
 	for v := range epochsOf(s, "") {
-		name := release.KeyName(v.Product, v.Descriptor.Answer, v.Epoch)
+		name := release.KeyName(v.Product, v.Lookup.Answer, v.Epoch)
 		if _, gone := s.World.KeyGone(v.Product, v.Epoch); !gone || !slices.Contains(names, name) {
 			continue
 		}

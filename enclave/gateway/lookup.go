@@ -104,8 +104,8 @@ func (g *Gateway) checkQueries(v world.Version, queries [][]byte) error {
 		return refuse(ledger.ReasonBadRequest, "limits.queriesPerCall", "queries", fmt.Sprint(len(queries)), "limit", fmt.Sprint(g.QueriesPerCall))
 	}
 	for i, q := range queries {
-		if len(q) != v.Descriptor.Lattice.QueryBytes {
-			return badRequest("query %d has %d bytes, expected %d", i, len(q), v.Descriptor.Lattice.QueryBytes)
+		if len(q) != v.Lookup.Lattice.QueryBytes {
+			return badRequest("query %d has %d bytes, expected %d", i, len(q), v.Lookup.Lattice.QueryBytes)
 		}
 	}
 	return nil

@@ -225,8 +225,8 @@ func (q *quote) sizes() {
 	if !ok {
 		return
 	}
-	units, jobs, l := q.req.GetUnits(), q.resp.Jobs, v.Descriptor.Lattice
+	units, jobs, l := q.req.GetUnits(), q.resp.Jobs, v.Lookup.Lattice
 	q.resp.BytesUp = units*int64(oprf.ElementSize+l.QueryBytes) + jobs*headerBytes
 	q.resp.BytesDown = units*int64(oprf.ElementSize+l.AnswerBytes) + jobs*(oprf.ProofSize+receiptBytes) + int64(l.PublicBytes)
-	q.resp.Nanos = q.g.speed.estimate(v.Descriptor, units)
+	q.resp.Nanos = q.g.speed.estimate(v.Lookup, units)
 }

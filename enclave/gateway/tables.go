@@ -87,7 +87,7 @@ func (t *tables) table(ctx context.Context, v world.Version) (_ *release.MaskedT
 // too. One that does not open is forgotten, so that a repaired file is found.
 func (t *tables) load(h *held) {
 	v := h.version
-	table, err := release.OpenTable(context.Background(), t.secrets, release.TablePath(t.dir, v.Product, v.Epoch, v.Version), v.Descriptor)
+	table, err := release.OpenTable(context.Background(), t.secrets, release.TablePath(t.dir, v.Product, v.Epoch, v.Version), v.Lookup)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h.table, h.err = table, err
@@ -167,12 +167,12 @@ type heldKey struct {
 // a settled job is answered again for as long as its key is kept. The caller
 // calls done when it has evaluated.
 func (t *tables) evaluator(ctx context.Context, v world.Version) (_ *release.Evaluator, done func(), err error) {
-	key := evaluatorKey{v.Product, v.Descriptor.Answer, v.Epoch}
+	key := evaluatorKey{v.Product, v.Lookup.Answer, v.Epoch}
 	if e, done, err := t.use(key, nil); e != nil || err != nil {
 		return e, done, err
 	}
 	// Without the lock: a keyring may be on another machine, and slow.
-	opened, err := release.OpenEvaluator(ctx, t.secrets, v.Descriptor)
+	opened, err := release.OpenEvaluator(ctx, t.secrets, v.Lookup)
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening the key of %s epoch %d: %w", v.Product, v.Epoch, err)
 	}

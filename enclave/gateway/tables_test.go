@@ -12,7 +12,7 @@ import (
 // takes nothing from the one that was asked for since.
 func TestAFailedOpeningForgetsOnlyItself(t *testing.T) {
 	s := newTables(t.TempDir(), nil, slog.New(slog.DiscardHandler)) // where no table lies
-	v := world.Version{Seq: 7, Product: "p", Epoch: 1, Version: 1, Descriptor: &lookup.Descriptor{}}
+	v := world.Version{Seq: 7, Product: "p", Epoch: 1, Version: 1, Lookup: &lookup.Descriptor{}}
 	dropped := &held{version: v, ready: make(chan struct{}), dropped: true}
 	since := &held{version: v, ready: make(chan struct{})}
 	s.open[v.Seq] = since

@@ -42,11 +42,11 @@
 // # Reading
 //
 // [Table.Scan] gives batches of the requested columns, [Table.Records] the same
-// as Arrow record batches. The Parquet library
-// panics on a wrong key, a wrong place or a damaged page; it is called in the
-// caller's goroutine and under recover alone, so that all of these are errors:
-// [ErrKey], [ErrCorrupt], [ErrOther], [ErrLayout]. So is what is wrong with
-// the keys beside a file: missing ([ErrKey]), cut short, or of another file.
+// as Arrow record batches. The Parquet library panics on a wrong key, a wrong
+// place or a damaged page; it is called in the caller's goroutine and under
+// recover alone, so that all of these are errors: [ErrKey], [ErrCorrupt],
+// [ErrOther], [ErrLayout]. So is what is wrong with the keys beside a file:
+// missing ([ErrKey]), cut short, or of another file.
 //
 // # What it does not do
 //

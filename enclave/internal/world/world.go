@@ -46,8 +46,10 @@ type Version struct {
 	Seq            int64     // the publish entry
 	At             time.Time // its time
 	Superseded     time.Time // when the product's next version was published; zero: it is the newest
-	Descriptor     *lookup.Descriptor
-	Digest         string // of the descriptor
+	Document       string    // digest of the product's document
+	Digest         string    // of the descriptor
+
+	Lookup *lookup.Descriptor // of a masked table
 }
 
 // Versions are a product's published versions, oldest first.
@@ -183,7 +185,7 @@ func (s *Snapshot) take(e *ledger.Entry) error {
 	}
 	s.versions[d.Product] = append(vs, Version{
 		Product: d.Product, Epoch: d.Epoch, Version: d.Version, Seq: e.Seq, At: e.Time.Time,
-		Descriptor: d, Digest: ledger.Digest(e.Publish.Descriptor),
+		Document: d.Document, Digest: ledger.Digest(e.Publish.Descriptor), Lookup: d,
 	})
 	return nil
 }
