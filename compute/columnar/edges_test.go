@@ -65,10 +65,12 @@ func TestNarrowSumsNeverWrap(t *testing.T) {
 	for shift := range 63 {
 		v := int64(math.MaxInt64) >> shift
 		g := newGaugeReader(newGauge(&Measure{Want: Sum | Squares}, 0, integer), 1)
+		packs := newPacks([]*gaugeReader{g}, 1)
 		values, cells := filled(blockRows, v), make([]uint32, blockRows)
 		const blocks = 100
 		for range blocks {
 			g.take(cells, &column{kind: integer, ints: values})
+			packs[0].accumulate(cells)
 			g.accumulate()
 		}
 		g.finish()

@@ -57,7 +57,8 @@ type gaugeReader struct {
 	sums    []Int128
 	squares []uint192
 	// Sums of small values gather in 64 bits, room says for how much more.
-	narrow       []int64
+	pack         *pack // nil where nothing is accumulated
+	slot         int
 	room         uint64
 	wide         bool // the last block's values were large
 	narrowSquare []uint64
@@ -83,7 +84,7 @@ func newGaugeReader(g *gauge, cells int) *gaugeReader {
 	r := &gaugeReader{gauge: g, nulls: make([]int64, cells+1)}
 	want := g.spec.Want
 	if want&(Sum|Squares) != 0 {
-		r.sums, r.narrow, r.room = make([]Int128, cells+1), make([]int64, cells+1), math.MaxInt64
+		r.sums, r.room = make([]Int128, cells+1), math.MaxInt64
 	}
 	if want&Squares != 0 {
 		r.squares, r.narrowSquare, r.roomSquare = make([]uint192, cells+1), make([]uint64, cells+1), math.MaxUint64
@@ -171,11 +172,8 @@ func (r *gaugeReader) reject(i int, cells []uint32) {
 	r.cells[i] = spare
 }
 
-// accumulate adds the block that was taken.
+// accumulate adds the block that was taken, sums apart, which are the pack's.
 func (r *gaugeReader) accumulate() {
-	if r.sums != nil {
-		r.accumulateSums()
-	}
 	if r.intMin != nil {
 		extremes(r.intMin, r.intMax, r.cells, r.values)
 	}
@@ -190,40 +188,12 @@ func (r *gaugeReader) accumulate() {
 	}
 }
 
-// accumulateSums adds the block to the narrow sums before it knows whether they have the
-// room, and takes it out again where they do not: both are exact modulo 2^64. A block
-// of large values goes to the wide sums, and so do the next, until one is small again.
-func (r *gaugeReader) accumulateSums() {
-	n := uint64(len(r.values))
-	var most uint64 // bounds |v|
-	if r.wide {
-		most = magnitude(r.values)
-	} else {
-		most = addNarrow(r.narrow, r.cells, r.values)
+func (r *gaugeReader) accumulateSquares(most uint64) {
+	if r.squares == nil {
+		return
 	}
-	over, total := bits.Mul64(most, n)
-	fits := over == 0 && total < 1<<58
-	if !r.wide && (!fits || total > r.room) {
-		subtractNarrow(r.narrow, r.cells, r.values)
-		r.flush()
-		if fits {
-			addNarrow(r.narrow, r.cells, r.values)
-		}
-	}
-	if fits && !r.wide {
-		r.room -= total
-	} else {
-		addWide(r.sums, r.cells, r.values)
-	}
-	r.wide = !fits
-	if r.squares != nil {
-		r.accumulateSquares(most, n)
-	}
-}
-
-func (r *gaugeReader) accumulateSquares(most, n uint64) {
 	over, square := bits.Mul64(most, most)
-	more, total := bits.Mul64(square, n)
+	more, total := bits.Mul64(square, uint64(len(r.values)))
 	if over|more != 0 || total >= 1<<58 {
 		addWideSquares(r.squares, r.cells, r.values)
 		return
@@ -246,24 +216,6 @@ func magnitude(values []int64) uint64 {
 
 // above gives a power of two: at most 2^63, which only the smallest integer reaches.
 func above(or int64) uint64 { return 1 << bits.Len64(uint64(or)) }
-
-// addNarrow gives the block's magnitude too.
-func addNarrow(sums []int64, cells []uint32, values []int64) uint64 {
-	var or int64
-	cells = cells[:len(values)]
-	for i, v := range values {
-		sums[cells[i]] += v
-		or |= v ^ v>>63
-	}
-	return above(or)
-}
-
-func subtractNarrow(sums []int64, cells []uint32, values []int64) {
-	cells = cells[:len(values)]
-	for i, v := range values {
-		sums[cells[i]] -= v
-	}
-}
 
 func addWide(sums []Int128, cells []uint32, values []int64) {
 	cells = cells[:len(values)]
@@ -299,15 +251,6 @@ func histogram[T int64 | float64](buckets []int64, cells []uint32, values []T, e
 	for i, v := range values {
 		buckets[int(cells[i])*(len(edges)+1)+atOrBelow(edges, v)]++
 	}
-}
-
-// flush moves the narrow sums to the wide ones.
-func (r *gaugeReader) flush() {
-	for i, v := range r.narrow {
-		r.sums[i].add(v)
-	}
-	clear(r.narrow)
-	r.room = math.MaxInt64
 }
 
 func (r *gaugeReader) flushSquares() {
@@ -349,5 +292,5 @@ func (r *gaugeReader) merge(o *gaugeReader, to []uint32) {
 func (r *gaugeReader) finish() {
 	r.flush()
 	r.flushSquares()
-	r.narrow, r.narrowSquare = nil, nil
+	r.pack, r.narrowSquare = nil, nil
 }

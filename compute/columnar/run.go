@@ -88,7 +88,8 @@ type worker struct {
 	columns []*column
 	axes    []*axisReader
 	gauges  []*gaugeReader
-	rows    []int64 // by cell, and the spare one
+	packs   []*pack
+	rows    []int64 // by cell, and the spare one; see finish
 	tally
 
 	subjects  *subjects
@@ -123,6 +124,7 @@ func newWorker(p *plan) *worker {
 		w.gauges = append(w.gauges, newGaugeReader(g, p.cells))
 		w.measured = append(w.measured, w.columns[g.col])
 	}
+	w.packs = newPacks(w.gauges, p.cells)
 	if p.subject >= 0 {
 		w.subjects, w.pairs = newSubjects(), newPairs(p.summed)
 	}
@@ -258,8 +260,8 @@ func (w *worker) take(cells []uint32, columns []*column) {
 
 // count adds the block that the gauges have taken.
 func (w *worker) count(cells, numbers []uint32) {
-	for _, c := range cells {
-		w.rows[c]++
+	for _, p := range w.packs {
+		p.accumulate(cells)
 	}
 	for _, g := range w.gauges {
 		g.accumulate()
@@ -290,11 +292,11 @@ func (w *worker) count(cells, numbers []uint32) {
 // merge adds what another worker counted.
 func (w *worker) merge(o *worker) {
 	same := identity(w.cells + 1)
+	o.finish()
 	for i, n := range o.rows {
 		w.rows[i] += n
 	}
 	for j, g := range w.gauges {
-		o.gauges[j].finish()
 		g.merge(o.gauges[j], same)
 	}
 	w.tally.merge(&o.tally)
@@ -306,6 +308,17 @@ func (w *worker) merge(o *worker) {
 	if w.reservoir != nil {
 		w.reservoir.merge(o.reservoir, subjects)
 	}
+}
+
+// finish takes what the packs have. Nothing is counted after it.
+func (w *worker) finish() {
+	for i, s := range w.packs[0].slots {
+		w.rows[i] += s[0]
+	}
+	for _, g := range w.gauges {
+		g.finish()
+	}
+	w.packs = nil
 }
 
 func identity(n int) []uint32 {
@@ -328,6 +341,7 @@ func (t *tally) merge(o *tally) {
 
 // cube gives the result, or the refusal of rows that may not be dropped.
 func (w *worker) cube() (*Cube, error) {
+	w.finish()
 	var refused []error
 	for d, a := range w.plan.axes {
 		if n := w.null[d]; n > 0 && a.spec.Null == Refuse {
@@ -338,7 +352,6 @@ func (w *worker) cube() (*Cube, error) {
 		}
 	}
 	for _, g := range w.gauges {
-		g.finish()
 		if g.unreal > 0 && w.spec.Bound == nil {
 			refused = append(refused, fmt.Errorf("%w: %d rows are NaN or infinite in measure %q", ErrData, g.unreal, g.spec.Column))
 		}
