@@ -35,14 +35,17 @@ type column struct {
 	kind kind
 	arr  arrow.Array
 	dict []string // the dictionary's texts, where arr has one
+	// keys says that the column is only an axis whose parts are looked up by the stored
+	// integers or dictionary indices, of rows from on: values are not made of them.
+	keys bool
+	from int
 
 	// Of the block, the slice of its kind, and the positions of its nulls. What stands at a
 	// null's position is undefined.
-	ints    []int64
-	floats  []float64
-	texts   []string
-	indices []int32 // of a dictionary-coded text
-	null    []int32
+	ints   []int64
+	floats []float64
+	texts  []string
+	null   []int32
 
 	intBuf   []int64
 	floatBuf []float64
@@ -83,6 +86,7 @@ func textAt(a arrow.Array, i int) string {
 // load makes rows [from, to) of the record the block.
 func (c *column) load(from, to int) {
 	n := to - from
+	c.from = from
 	c.null = c.null[:0]
 	if c.arr.NullN() > 0 {
 		for i := range n {
@@ -91,12 +95,14 @@ func (c *column) load(from, to int) {
 			}
 		}
 	}
-	switch c.kind {
-	case integer:
+	switch {
+	case c.kind == integer && c.keys:
+	case c.kind == text && c.keys && c.loadKeys(from, n):
+	case c.kind == integer:
 		c.loadInts(from, to)
-	case floating:
+	case c.kind == floating:
 		c.loadFloats(from, to)
-	case text:
+	case c.kind == text:
 		c.loadTexts(from, n)
 	}
 }
@@ -162,27 +168,31 @@ func (c *column) loadTexts(from, n int) {
 		}
 		return
 	}
-	c.indices = sized(&c.indices, n)
-	clear(c.indices)
 	clear(c.texts)
-	values, seen := d.Dictionary(), len(c.null) > 0
-	if values.NullN() > 0 { // a null may stand in the dictionary as well
-		c.null, seen = c.null[:0], false
-		for i := range n {
-			if d.IsNull(from+i) || values.IsNull(d.GetValueIndex(from+i)) {
-				c.null = append(c.null, int32(i))
-			}
-		}
-		seen = len(c.null) > 0
+	c.loadDictionaryNulls(d, from, n)
+	c.eachValid(n, func(i int) { c.texts[i] = c.dict[d.GetValueIndex(from+i)] })
+}
+
+// loadKeys says whether the column is dictionary-coded, so that its indices are keys.
+func (c *column) loadKeys(from, n int) bool {
+	d, ok := c.arr.(*array.Dictionary)
+	if ok {
+		c.loadDictionaryNulls(d, from, n)
 	}
-	next := 0
+	return ok
+}
+
+// loadDictionaryNulls finds the nulls where one may stand in the dictionary as well.
+func (c *column) loadDictionaryNulls(d *array.Dictionary, from, n int) {
+	values := d.Dictionary()
+	if values.NullN() == 0 {
+		return
+	}
+	c.null = c.null[:0]
 	for i := range n {
-		if seen && next < len(c.null) && c.null[next] == int32(i) {
-			next++
-			continue
+		if d.IsNull(from+i) || values.IsNull(d.GetValueIndex(from+i)) {
+			c.null = append(c.null, int32(i))
 		}
-		x := d.GetValueIndex(from + i)
-		c.indices[i], c.texts[i] = int32(x), c.dict[x]
 	}
 }
 

@@ -59,6 +59,12 @@ func (l layout) record(rows [][]any) arrow.Record {
 				f.Append(int16(v.(int64)))
 			case *array.Int8Builder:
 				f.Append(int8(v.(int64)))
+			case *array.Uint32Builder:
+				f.Append(uint32(v.(int64)))
+			case *array.Uint16Builder:
+				f.Append(uint16(v.(int64)))
+			case *array.Uint8Builder:
+				f.Append(uint8(v.(int64)))
 			case *array.Date32Builder:
 				f.Append(arrow.Date32(v.(int64)))
 			case *array.Float64Builder:

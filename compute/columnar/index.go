@@ -184,12 +184,12 @@ type axisReader struct {
 	*axis
 	buf  []uint32
 	keep []uint8
-	dict []uint32 // the parts of the dictionary's texts, for the record at hand
+	dict []uint32 // a table by dictionary index, as axis.table, for the record at hand
 }
 
 // bind prepares for the next record.
 func (a *axisReader) bind(c *column) {
-	a.dict = a.dict[:0]
+	a.dict = append(a.dict[:0], a.other)
 	for _, s := range c.dict {
 		a.dict = append(a.dict, a.text(s))
 	}
@@ -203,12 +203,11 @@ func (a *axisReader) add(cells []uint32, columns []*column, first bool) uint32 {
 		return 0 // every row has a code
 	}
 	c := columns[a.col]
+	if len(c.null) == 0 && a.tabled(c) {
+		return a.lookUp(cells, c, first)
+	}
 	part := cells
-	switch {
-	case first:
-	case a.table != nil && len(c.null) == 0:
-		return addTableParts(cells, c.ints, a.table, a.base)
-	default:
+	if !first {
 		part = sized(&a.buf, len(cells))
 	}
 	or := a.parts(part, c)
@@ -235,15 +234,8 @@ func (a *axisReader) addHolds(cells []uint32, columns []*column, first bool) {
 
 func (a *axisReader) parts(part []uint32, c *column) (or uint32) {
 	switch {
-	case c.kind == text && c.dict != nil:
-		if len(a.dict) == 0 { // nothing but nulls
-			clear(part)
-			return 0
-		}
-		for i, x := range c.indices {
-			part[i] = a.dict[x]
-			or |= part[i]
-		}
+	case a.tabled(c):
+		return a.lookUp(part, c, true)
 	case c.kind == text:
 		for i, s := range c.texts {
 			part[i] = a.text(s)
@@ -257,41 +249,11 @@ func (a *axisReader) parts(part []uint32, c *column) (or uint32) {
 			}
 			or |= part[i]
 		}
-	case a.table != nil:
-		return tableParts(part, c.ints, a.table, a.base)
 	default:
 		for i, v := range c.ints {
 			part[i] = a.search(v)
 			or |= part[i]
 		}
-	}
-	return or
-}
-
-func tableParts(part []uint32, values []int64, table []uint32, base int64) (or uint32) {
-	part = part[:len(values)]
-	for i, v := range values {
-		x := uint64(v) - uint64(base) + 1
-		if x >= uint64(len(table)) {
-			x = 0
-		}
-		p := table[x]
-		part[i] = p
-		or |= p
-	}
-	return or
-}
-
-func addTableParts(cells []uint32, values []int64, table []uint32, base int64) (or uint32) {
-	cells = cells[:len(values)]
-	for i, v := range values {
-		x := uint64(v) - uint64(base) + 1
-		if x >= uint64(len(table)) {
-			x = 0
-		}
-		p := table[x]
-		cells[i] += p
-		or |= p
 	}
 	return or
 }

@@ -125,10 +125,10 @@ func (r *gaugeReader) take(cells []uint32, c *column) {
 		r.values = c.ints
 		if r.clamp {
 			r.values = sized(&r.valueBuf, len(c.ints))
-			for i, v := range c.ints {
-				w := min(max(v, r.intLow), r.intHigh)
-				r.clamped += int64(one(v != w) & one(r.cells[i] != spare))
-				r.values[i] = w
+			if clampInts(r.values, c.ints, r.intLow, r.intHigh) {
+				for i, v := range c.ints {
+					r.clamped += int64(one(v != r.values[i]) & one(r.cells[i] != spare))
+				}
 			}
 		}
 		return
@@ -151,6 +151,18 @@ func (r *gaugeReader) take(cells []uint32, c *column) {
 		r.floats[i] = v
 		r.values[i] = int64(math.RoundToEven(v * r.scale))
 	}
+}
+
+// clampInts says whether any value changed.
+func clampInts(out, values []int64, low, high int64) bool {
+	var changed int64
+	out = out[:len(values)]
+	for i, v := range values {
+		w := min(max(v, low), high)
+		changed |= v ^ w
+		out[i] = w
+	}
+	return changed != 0
 }
 
 func (r *gaugeReader) ownCells() {

@@ -120,6 +120,9 @@ func newWorker(p *plan) *worker {
 	for _, a := range p.axes {
 		w.axes = append(w.axes, &axisReader{axis: a})
 	}
+	for i, c := range w.columns {
+		c.keys = p.onlyKeys(i)
+	}
 	for _, g := range p.gauges {
 		w.gauges = append(w.gauges, newGaugeReader(g, p.cells))
 		w.measured = append(w.measured, w.columns[g.col])
