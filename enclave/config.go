@@ -49,16 +49,19 @@ type Operator struct {
 
 // Limits bound what enterprises can make a serving process do.
 type Limits struct {
-	Kernels            int      `yaml:"kernels"`            // evaluations and lookups computed at once; 0: one a processor
-	Queue              int      `yaml:"queue"`              // calls that may wait for one
-	PerEnterprise      int      `yaml:"perEnterprise"`      // calls of one enterprise at once
-	QueriesPerCall     int      `yaml:"queriesPerCall"`     // queries in one Lookup
-	DenialsPerMinute   int      `yaml:"denialsPerMinute"`   // denied entries of one enterprise; the rest are counted in one
-	MaxMessageBytes    int      `yaml:"maxMessageBytes"`    //
-	BytesInFlight      int      `yaml:"bytesInFlight"`      // of requests held at once; 0: a quarter of GOMEMLIMIT, else 512 MiB
-	CallTimeout        Duration `yaml:"callTimeout"`        //
-	CertificateDays    int      `yaml:"certificateDays"`    // how long a signed identity is valid
-	ServerCertDaysLeft int      `yaml:"serverCertDaysLeft"` // the server's certificate is renewed when it has fewer days left
+	Kernels                  int      `yaml:"kernels"`                  // evaluations and lookups computed at once; 0: one a processor
+	Queue                    int      `yaml:"queue"`                    // calls that may wait for one
+	PerEnterprise            int      `yaml:"perEnterprise"`            // calls of one enterprise at once
+	QueriesPerCall           int      `yaml:"queriesPerCall"`           // queries in one Lookup
+	DenialsPerMinute         int      `yaml:"denialsPerMinute"`         // denied entries of one enterprise; the rest are counted in one
+	MaxMessageBytes          int      `yaml:"maxMessageBytes"`          //
+	BytesInFlight            int      `yaml:"bytesInFlight"`            // of requests held at once; 0: a quarter of GOMEMLIMIT, else 512 MiB
+	CallTimeout              Duration `yaml:"callTimeout"`              //
+	UploadBytesPerEnterprise int      `yaml:"uploadBytesPerEnterprise"` // of payloads sent ahead of their jobs, and so of one
+	UploadBytes              int      `yaml:"uploadBytes"`              // of all enterprises'
+	UploadKeep               Duration `yaml:"uploadKeep"`               // of one that nobody touches
+	CertificateDays          int      `yaml:"certificateDays"`          // how long a signed identity is valid
+	ServerCertDaysLeft       int      `yaml:"serverCertDaysLeft"`       // the server's certificate is renewed when it has fewer days left
 }
 
 // Building says how tables are built.
@@ -93,6 +96,7 @@ func DefaultConfig() Config {
 		Limits: Limits{
 			Queue: 256, PerEnterprise: 16, QueriesPerCall: 64, DenialsPerMinute: 20,
 			MaxMessageBytes: 32 << 20, CallTimeout: Duration(2 * time.Minute),
+			UploadBytesPerEnterprise: 1 << 30, UploadBytes: 8 << 30, UploadKeep: Duration(24 * time.Hour),
 			CertificateDays: 365, ServerCertDaysLeft: 30,
 		},
 	}
@@ -203,6 +207,8 @@ func (c *Config) validateLimits(fail func(string, any, string) error) error {
 		{"limits.denialsPerMinute", c.Limits.DenialsPerMinute, 1, 1 << 20},
 		{"limits.maxMessageBytes", c.Limits.MaxMessageBytes, 1 << 20, 1 << 30},
 		{"limits.bytesInFlight", c.Limits.BytesInFlight, 0, 1 << 40},
+		{"limits.uploadBytesPerEnterprise", c.Limits.UploadBytesPerEnterprise, 1 << 20, 1 << 40},
+		{"limits.uploadBytes", c.Limits.UploadBytes, 1 << 20, 1 << 50},
 		{"limits.certificateDays", c.Limits.CertificateDays, 1, 3650},
 		{"limits.serverCertDaysLeft", c.Limits.ServerCertDaysLeft, 1, 300},
 		{"publish.workers", c.Publish.Workers, 0, 1024},
@@ -213,6 +219,9 @@ func (c *Config) validateLimits(fail func(string, any, string) error) error {
 	}
 	if t := time.Duration(c.Limits.CallTimeout); t < time.Second || t > time.Hour {
 		return fail("limits.callTimeout", t, "1s to 1h")
+	}
+	if t := time.Duration(c.Limits.UploadKeep); t < time.Minute || t > 90*24*time.Hour {
+		return fail("limits.uploadKeep", t, "1m to 2160h")
 	}
 	return nil
 }

@@ -38,4 +38,5 @@
 //	sealed/              raw data, encrypted column by column, and beside each
 //	                     file its wrapped data keys
 //	tables/              published masked tables
+//	uploads/             what enterprises sent ahead of a job; in no backup
 package enclave

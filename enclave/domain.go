@@ -275,9 +275,10 @@ func (d *Domain) Gateway(ctx context.Context) (*gateway.Gateway, error) {
 	}
 	l := d.config.Limits
 	return gateway.New(ctx, gateway.Config{
-		Store: d.store, World: d.world, Keyring: d.ring, Tables: filepath.Join(d.dir, tablesDir),
+		Store: d.store, World: d.world, Keyring: d.ring, Tables: filepath.Join(d.dir, tablesDir), Uploads: filepath.Join(d.dir, uploadsDir),
 		Origin: d.config.Origin, Server: serverOf(d.config).URI(), Clock: d.clock, Log: d.log,
 		Kernels: l.Kernels, Queue: l.Queue, PerEnterprise: l.PerEnterprise,
 		QueriesPerCall: l.QueriesPerCall, DenialsPerMinute: l.DenialsPerMinute,
+		UploadBytesPerEnterprise: l.UploadBytesPerEnterprise, UploadBytes: l.UploadBytes, UploadKeep: time.Duration(l.UploadKeep),
 	})
 }

@@ -65,6 +65,7 @@ const (
 	certsDir     = "certs"
 	sealedDir    = "sealed"
 	tablesDir    = "tables"
+	uploadsDir   = "uploads"
 	policiesDir  = "policies"
 	markerFile   = "init.incomplete" // there from Init's first act to its last
 )

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/yingbi/yingbi/enclave/internal/spool"
 	"github.com/yingbi/yingbi/enclave/internal/world"
 	"github.com/yingbi/yingbi/enclave/keyring"
 	"github.com/yingbi/yingbi/enclave/release"
@@ -24,6 +25,7 @@ type Config struct {
 	World   *world.Follower
 	Keyring keyring.Secrets
 	Tables  string           // the folder of published tables
+	Uploads string           // the folder of uploads, which is made where it is missing
 	Origin  string           // the log's name
 	Server  string           // the gateway's identity, as the actor of entries
 	Clock   func() time.Time // nil: time.Now
@@ -34,6 +36,10 @@ type Config struct {
 	PerEnterprise    int // calls of one enterprise at once; 0: 16
 	QueriesPerCall   int // queries in one Lookup; 0: 64
 	DenialsPerMinute int // denied entries of one enterprise; 0: 20
+
+	UploadBytesPerEnterprise int           // of uploads whose job has not come; 0: 1 GiB
+	UploadBytes              int           // of all enterprises together; 0: 8 GiB
+	UploadKeep               time.Duration // of an upload that nobody touches; 0: 24 hours
 }
 
 // Gateway answers enterprises. All methods may be called concurrently.
@@ -42,6 +48,7 @@ type Gateway struct {
 	limit   *limiter
 	denials *denials
 	tables  *tables
+	spool   *spool.Spool
 	speed   speed
 	time    logClock
 	kernel  func(*release.Evaluator, []byte) (evaluated, proof []byte, err error)
@@ -57,8 +64,8 @@ const upkeepEvery = time.Second
 
 // New makes a gateway and checks that it can read the ledger.
 func New(ctx context.Context, c Config) (*Gateway, error) {
-	if c.Store == nil || c.World == nil || c.Keyring == nil || c.Origin == "" {
-		return nil, errors.New("gateway: a store, a world, a keyring and an origin are needed")
+	if c.Store == nil || c.World == nil || c.Keyring == nil || c.Origin == "" || c.Uploads == "" {
+		return nil, errors.New("gateway: a store, a world, a keyring, an origin and a folder of uploads are needed")
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
@@ -70,11 +77,20 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	setDefault(&c.PerEnterprise, 16)
 	setDefault(&c.QueriesPerCall, 64)
 	setDefault(&c.DenialsPerMinute, 20)
+	setDefault(&c.UploadBytesPerEnterprise, 1<<30)
+	setDefault(&c.UploadBytes, 8<<30)
+	setDefault(&c.UploadKeep, 24*time.Hour)
 	if _, err := c.World.Snapshot(ctx); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
+	uploads, err := spool.New(c.Uploads, spool.Limits{
+		Owner: int64(c.UploadBytesPerEnterprise), All: int64(c.UploadBytes), Files: uploadsOfOne, Keep: c.UploadKeep,
+	}, c.Clock)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
 	g := &Gateway{
-		Config: c, limit: newLimiter(c.Kernels, c.Queue, c.PerEnterprise),
+		Config: c, spool: uploads, limit: newLimiter(c.Kernels, c.Queue, c.PerEnterprise),
 		denials: newDenials(c.DenialsPerMinute), tables: newTables(c.Tables, c.Keyring, c.Log),
 		kernel: (*release.Evaluator).Evaluate, time: logClock{clock: c.Clock},
 	}
@@ -87,7 +103,10 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	return g, nil
 }
 
-func setDefault(n *int, value int) {
+// uploadsOfOne is how many uploads of one enterprise are kept, however small.
+const uploadsOfOne = 1024
+
+func setDefault[N int | time.Duration](n *N, value N) {
 	if *n <= 0 {
 		*n = value
 	}
@@ -107,10 +126,11 @@ func (g *Gateway) keepUp(ctx context.Context) {
 	tick := time.NewTicker(upkeepEvery)
 	defer tick.Stop()
 	warmed := map[int64]time.Time{}
-	var told time.Time
+	var told, swept time.Time
 	for {
 		g.upkeep(ctx, warmed)
 		g.watchClock(&told)
+		g.sweep(&swept)
 		select {
 		case <-ctx.Done():
 			return
@@ -130,6 +150,17 @@ func (g *Gateway) upkeep(ctx context.Context, warmed map[int64]time.Time) {
 	}
 	g.tables.retain(s, now)
 	g.warm(ctx, s, warmed)
+}
+
+// sweep drops uploads that are too old, once a minute.
+func (g *Gateway) sweep(last *time.Time) {
+	if time.Since(*last) < time.Minute {
+		return
+	}
+	*last = time.Now()
+	if err := g.spool.Sweep(); err != nil {
+		g.Log.Error("old uploads are not dropped", "error", err)
+	}
 }
 
 // warm opens, once, the table that each published product is served from, so

@@ -46,6 +46,8 @@ var largest = map[string]int{
 	yingbipb.Gateway_Receipt_FullMethodName:    small,
 	yingbipb.Gateway_Checkpoint_FullMethodName: small,
 	yingbipb.Gateway_PublicPart_FullMethodName: small,
+	yingbipb.Gateway_Upload_FullMethodName:     1<<20 + small, // of each piece
+	yingbipb.Gateway_Uploaded_FullMethodName:   small,
 }
 
 type callerKey struct{}

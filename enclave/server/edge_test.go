@@ -32,7 +32,7 @@ func TestEveryReasonHasItsTexts(t *testing.T) {
 		ledger.ReasonAuthorisationEnded, ledger.ReasonOutsideScope, ledger.ReasonConsentMissing, ledger.ReasonNoTariff, ledger.ReasonOperatorRule,
 		ledger.ReasonPolicyError, ledger.ReasonEpochEnded, ledger.ReasonWrongOrigin, ledger.ReasonNotRegistered, ledger.ReasonWrongIdentity,
 		ledger.ReasonBadSignature, ledger.ReasonBadRequest, ledger.ReasonJobReused, ledger.ReasonUnknownProduct, ledger.ReasonUnknownJob,
-		ledger.ReasonLookupsExhausted, ledger.ReasonRateLimited, ledger.ReasonUnavailable, ledger.ReasonInternal,
+		ledger.ReasonLookupsExhausted, ledger.ReasonUploadsFull, ledger.ReasonRateLimited, ledger.ReasonUnavailable, ledger.ReasonInternal,
 	} {
 		w, ok := wires[r]
 		if !ok || w.en == "" || w.zh == "" || w.code == codes.OK {

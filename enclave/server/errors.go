@@ -58,6 +58,7 @@ var wires = map[ledger.Reason]wire{
 	ledger.ReasonUnknownProduct:     {codes.NotFound, "there is no such product", "产品不存在"},
 	ledger.ReasonUnknownJob:         {codes.NotFound, "there is no such job of this enterprise", "作业不存在"},
 	ledger.ReasonLookupsExhausted:   {codes.ResourceExhausted, "the job has no lookups left", "该作业的查询次数已用尽"},
+	ledger.ReasonUploadsFull:        {codes.ResourceExhausted, "there is no place for this upload: use the earlier ones, or wait until they expire", "上传空间已满：请先使用此前上传的数据，或等待其过期"},
 	ledger.ReasonRateLimited:        {codes.ResourceExhausted, "too many requests at once; try again", "请求过多，请稍后重试"},
 	ledger.ReasonUnavailable:        {codes.Unavailable, "not now; try again", "暂不可用，请稍后重试"},
 	ledger.ReasonInternal:           {codes.Internal, "an error inside the domain; the operator can see it", "域内错误，运营机构可查看"},

@@ -56,3 +56,15 @@ func (s *service) PublicPart(req *yingbipb.PublicPartRequest, stream grpc.Server
 	}
 	return nil
 }
+
+func (s *service) Upload(stream grpc.ClientStreamingServer[yingbipb.UploadChunk, yingbipb.UploadResponse]) error {
+	resp, err := s.gateway.Upload(stream.Context(), callerOf(stream.Context()), stream.Recv)
+	if err != nil {
+		return err
+	}
+	return stream.SendAndClose(resp)
+}
+
+func (s *service) Uploaded(ctx context.Context, req *yingbipb.UploadedRequest) (*yingbipb.UploadedResponse, error) {
+	return s.gateway.Uploaded(ctx, callerOf(ctx), req)
+}

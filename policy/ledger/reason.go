@@ -37,6 +37,7 @@ const (
 	ReasonUnknownProduct     Reason = "UNKNOWN_PRODUCT"   //
 	ReasonUnknownJob         Reason = "UNKNOWN_JOB"       //
 	ReasonLookupsExhausted   Reason = "LOOKUPS_EXHAUSTED" // more lookups than evaluations and padding
+	ReasonUploadsFull        Reason = "UPLOADS_FULL"      // no place for a payload
 	ReasonRateLimited        Reason = "RATE_LIMITED"      //
 	ReasonUnavailable        Reason = "UNAVAILABLE"       // try again
 	ReasonInternal           Reason = "INTERNAL"          //

@@ -80,6 +80,7 @@ func problemOf(err error) *problem {
 // a 403.
 var statusOf = map[ledger.Reason]int{
 	ledger.ReasonUnavailable:    http.StatusServiceUnavailable,
+	ledger.ReasonUploadsFull:    http.StatusTooManyRequests,
 	ledger.ReasonRateLimited:    http.StatusTooManyRequests,
 	ledger.ReasonInternal:       http.StatusBadGateway,
 	ledger.ReasonBadRequest:     http.StatusBadRequest,

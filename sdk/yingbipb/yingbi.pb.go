@@ -1318,6 +1318,207 @@ func (x *PublicPartChunk) GetData() []byte {
 	return nil
 }
 
+// The first chunk names the payload; those after it carry data alone.
+type UploadChunk struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Digest        string                 `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`  // "sha256:" and 64 hexadecimal digits, of the whole payload
+	Size          int64                  `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`     // its bytes
+	Offset        int64                  `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"` // where data begins: at most what is there; what is there beyond is taken anew
+	Data          []byte                 `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`      // at most 1 MiB
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadChunk) Reset() {
+	*x = UploadChunk{}
+	mi := &file_yingbi_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadChunk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadChunk) ProtoMessage() {}
+
+func (x *UploadChunk) ProtoReflect() protoreflect.Message {
+	mi := &file_yingbi_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadChunk.ProtoReflect.Descriptor instead.
+func (*UploadChunk) Descriptor() ([]byte, []int) {
+	return file_yingbi_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *UploadChunk) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *UploadChunk) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *UploadChunk) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *UploadChunk) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type UploadResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Received      int64                  `protobuf:"varint,1,opt,name=received,proto3" json:"received,omitempty"` // the size: it is whole and has its digest
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadResponse) Reset() {
+	*x = UploadResponse{}
+	mi := &file_yingbi_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadResponse) ProtoMessage() {}
+
+func (x *UploadResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_yingbi_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadResponse.ProtoReflect.Descriptor instead.
+func (*UploadResponse) Descriptor() ([]byte, []int) {
+	return file_yingbi_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *UploadResponse) GetReceived() int64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
+type UploadedRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Digest        string                 `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadedRequest) Reset() {
+	*x = UploadedRequest{}
+	mi := &file_yingbi_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadedRequest) ProtoMessage() {}
+
+func (x *UploadedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_yingbi_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadedRequest.ProtoReflect.Descriptor instead.
+func (*UploadedRequest) Descriptor() ([]byte, []int) {
+	return file_yingbi_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *UploadedRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+type UploadedResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Received      int64                  `protobuf:"varint,1,opt,name=received,proto3" json:"received,omitempty"` // 0: none of it is there
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadedResponse) Reset() {
+	*x = UploadedResponse{}
+	mi := &file_yingbi_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadedResponse) ProtoMessage() {}
+
+func (x *UploadedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_yingbi_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadedResponse.ProtoReflect.Descriptor instead.
+func (*UploadedResponse) Descriptor() ([]byte, []int) {
+	return file_yingbi_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *UploadedResponse) GetReceived() int64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
 var File_yingbi_proto protoreflect.FileDescriptor
 
 const file_yingbi_proto_rawDesc = "" +
@@ -1426,7 +1627,18 @@ const file_yingbi_proto_rawDesc = "" +
 	"\x11PublicPartRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\"%\n" +
 	"\x0fPublicPartChunk\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data2\xe5\x03\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"e\n" +
+	"\vUploadChunk\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x16\n" +
+	"\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x12\n" +
+	"\x04data\x18\x04 \x01(\fR\x04data\",\n" +
+	"\x0eUploadResponse\x12\x1a\n" +
+	"\breceived\x18\x01 \x01(\x03R\breceived\")\n" +
+	"\x0fUploadedRequest\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\".\n" +
+	"\x10UploadedResponse\x12\x1a\n" +
+	"\breceived\x18\x01 \x01(\x03R\breceived2\xe9\x04\n" +
 	"\aGateway\x12C\n" +
 	"\bProducts\x12\x1a.yingbi.v1.ProductsRequest\x1a\x1b.yingbi.v1.ProductsResponse\x12:\n" +
 	"\x05Quote\x12\x17.yingbi.v1.QuoteRequest\x1a\x18.yingbi.v1.QuoteResponse\x12C\n" +
@@ -1436,7 +1648,9 @@ const file_yingbi_proto_rawDesc = "" +
 	"\n" +
 	"Checkpoint\x12\x1c.yingbi.v1.CheckpointRequest\x1a\x1d.yingbi.v1.CheckpointResponse\x12H\n" +
 	"\n" +
-	"PublicPart\x12\x1c.yingbi.v1.PublicPartRequest\x1a\x1a.yingbi.v1.PublicPartChunk0\x01B'Z%github.com/yingbi/yingbi/sdk/yingbipbb\x06proto3"
+	"PublicPart\x12\x1c.yingbi.v1.PublicPartRequest\x1a\x1a.yingbi.v1.PublicPartChunk0\x01\x12=\n" +
+	"\x06Upload\x12\x16.yingbi.v1.UploadChunk\x1a\x19.yingbi.v1.UploadResponse(\x01\x12C\n" +
+	"\bUploaded\x12\x1a.yingbi.v1.UploadedRequest\x1a\x1b.yingbi.v1.UploadedResponseB'Z%github.com/yingbi/yingbi/sdk/yingbipbb\x06proto3"
 
 var (
 	file_yingbi_proto_rawDescOnce sync.Once
@@ -1450,7 +1664,7 @@ func file_yingbi_proto_rawDescGZIP() []byte {
 	return file_yingbi_proto_rawDescData
 }
 
-var file_yingbi_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_yingbi_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_yingbi_proto_goTypes = []any{
 	(*ProductsRequest)(nil),    // 0: yingbi.v1.ProductsRequest
 	(*ProductsResponse)(nil),   // 1: yingbi.v1.ProductsResponse
@@ -1471,6 +1685,10 @@ var file_yingbi_proto_goTypes = []any{
 	(*CheckpointResponse)(nil), // 16: yingbi.v1.CheckpointResponse
 	(*PublicPartRequest)(nil),  // 17: yingbi.v1.PublicPartRequest
 	(*PublicPartChunk)(nil),    // 18: yingbi.v1.PublicPartChunk
+	(*UploadChunk)(nil),        // 19: yingbi.v1.UploadChunk
+	(*UploadResponse)(nil),     // 20: yingbi.v1.UploadResponse
+	(*UploadedRequest)(nil),    // 21: yingbi.v1.UploadedRequest
+	(*UploadedResponse)(nil),   // 22: yingbi.v1.UploadedResponse
 }
 var file_yingbi_proto_depIdxs = []int32{
 	2,  // 0: yingbi.v1.ProductsResponse.products:type_name -> yingbi.v1.Product
@@ -1489,15 +1707,19 @@ var file_yingbi_proto_depIdxs = []int32{
 	13, // 13: yingbi.v1.Gateway.Receipt:input_type -> yingbi.v1.ReceiptRequest
 	15, // 14: yingbi.v1.Gateway.Checkpoint:input_type -> yingbi.v1.CheckpointRequest
 	17, // 15: yingbi.v1.Gateway.PublicPart:input_type -> yingbi.v1.PublicPartRequest
-	1,  // 16: yingbi.v1.Gateway.Products:output_type -> yingbi.v1.ProductsResponse
-	7,  // 17: yingbi.v1.Gateway.Quote:output_type -> yingbi.v1.QuoteResponse
-	9,  // 18: yingbi.v1.Gateway.Evaluate:output_type -> yingbi.v1.EvaluateResponse
-	12, // 19: yingbi.v1.Gateway.Lookup:output_type -> yingbi.v1.LookupResponse
-	14, // 20: yingbi.v1.Gateway.Receipt:output_type -> yingbi.v1.ReceiptResponse
-	16, // 21: yingbi.v1.Gateway.Checkpoint:output_type -> yingbi.v1.CheckpointResponse
-	18, // 22: yingbi.v1.Gateway.PublicPart:output_type -> yingbi.v1.PublicPartChunk
-	16, // [16:23] is the sub-list for method output_type
-	9,  // [9:16] is the sub-list for method input_type
+	19, // 16: yingbi.v1.Gateway.Upload:input_type -> yingbi.v1.UploadChunk
+	21, // 17: yingbi.v1.Gateway.Uploaded:input_type -> yingbi.v1.UploadedRequest
+	1,  // 18: yingbi.v1.Gateway.Products:output_type -> yingbi.v1.ProductsResponse
+	7,  // 19: yingbi.v1.Gateway.Quote:output_type -> yingbi.v1.QuoteResponse
+	9,  // 20: yingbi.v1.Gateway.Evaluate:output_type -> yingbi.v1.EvaluateResponse
+	12, // 21: yingbi.v1.Gateway.Lookup:output_type -> yingbi.v1.LookupResponse
+	14, // 22: yingbi.v1.Gateway.Receipt:output_type -> yingbi.v1.ReceiptResponse
+	16, // 23: yingbi.v1.Gateway.Checkpoint:output_type -> yingbi.v1.CheckpointResponse
+	18, // 24: yingbi.v1.Gateway.PublicPart:output_type -> yingbi.v1.PublicPartChunk
+	20, // 25: yingbi.v1.Gateway.Upload:output_type -> yingbi.v1.UploadResponse
+	22, // 26: yingbi.v1.Gateway.Uploaded:output_type -> yingbi.v1.UploadedResponse
+	18, // [18:27] is the sub-list for method output_type
+	9,  // [9:18] is the sub-list for method input_type
 	9,  // [9:9] is the sub-list for extension type_name
 	9,  // [9:9] is the sub-list for extension extendee
 	0,  // [0:9] is the sub-list for field type_name
@@ -1514,7 +1736,7 @@ func file_yingbi_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_yingbi_proto_rawDesc), len(file_yingbi_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

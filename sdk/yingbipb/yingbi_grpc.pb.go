@@ -31,6 +31,8 @@ const (
 	Gateway_Receipt_FullMethodName    = "/yingbi.v1.Gateway/Receipt"
 	Gateway_Checkpoint_FullMethodName = "/yingbi.v1.Gateway/Checkpoint"
 	Gateway_PublicPart_FullMethodName = "/yingbi.v1.Gateway/PublicPart"
+	Gateway_Upload_FullMethodName     = "/yingbi.v1.Gateway/Upload"
+	Gateway_Uploaded_FullMethodName   = "/yingbi.v1.Gateway/Uploaded"
 )
 
 // GatewayClient is the client API for Gateway service.
@@ -51,6 +53,11 @@ type GatewayClient interface {
 	Checkpoint(ctx context.Context, in *CheckpointRequest, opts ...grpc.CallOption) (*CheckpointResponse, error)
 	// Answer returns the public answer part of a table version, in chunks.
 	PublicPart(ctx context.Context, in *PublicPartRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PublicPartChunk], error)
+	// Upload takes a payload ahead of the job that names it by digest. One that
+	// broke off goes on where it stopped.
+	Upload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadChunk, UploadResponse], error)
+	// Uploaded tells how much of a payload is there.
+	Uploaded(ctx context.Context, in *UploadedRequest, opts ...grpc.CallOption) (*UploadedResponse, error)
 }
 
 type gatewayClient struct {
@@ -140,6 +147,29 @@ func (c *gatewayClient) PublicPart(ctx context.Context, in *PublicPartRequest, o
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Gateway_PublicPartClient = grpc.ServerStreamingClient[PublicPartChunk]
 
+func (c *gatewayClient) Upload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadChunk, UploadResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Gateway_ServiceDesc.Streams[1], Gateway_Upload_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[UploadChunk, UploadResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Gateway_UploadClient = grpc.ClientStreamingClient[UploadChunk, UploadResponse]
+
+func (c *gatewayClient) Uploaded(ctx context.Context, in *UploadedRequest, opts ...grpc.CallOption) (*UploadedResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UploadedResponse)
+	err := c.cc.Invoke(ctx, Gateway_Uploaded_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // GatewayServer is the server API for Gateway service.
 // All implementations must embed UnimplementedGatewayServer
 // for forward compatibility.
@@ -158,6 +188,11 @@ type GatewayServer interface {
 	Checkpoint(context.Context, *CheckpointRequest) (*CheckpointResponse, error)
 	// Answer returns the public answer part of a table version, in chunks.
 	PublicPart(*PublicPartRequest, grpc.ServerStreamingServer[PublicPartChunk]) error
+	// Upload takes a payload ahead of the job that names it by digest. One that
+	// broke off goes on where it stopped.
+	Upload(grpc.ClientStreamingServer[UploadChunk, UploadResponse]) error
+	// Uploaded tells how much of a payload is there.
+	Uploaded(context.Context, *UploadedRequest) (*UploadedResponse, error)
 	mustEmbedUnimplementedGatewayServer()
 }
 
@@ -188,6 +223,12 @@ func (UnimplementedGatewayServer) Checkpoint(context.Context, *CheckpointRequest
 }
 func (UnimplementedGatewayServer) PublicPart(*PublicPartRequest, grpc.ServerStreamingServer[PublicPartChunk]) error {
 	return status.Error(codes.Unimplemented, "method PublicPart not implemented")
+}
+func (UnimplementedGatewayServer) Upload(grpc.ClientStreamingServer[UploadChunk, UploadResponse]) error {
+	return status.Error(codes.Unimplemented, "method Upload not implemented")
+}
+func (UnimplementedGatewayServer) Uploaded(context.Context, *UploadedRequest) (*UploadedResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Uploaded not implemented")
 }
 func (UnimplementedGatewayServer) mustEmbedUnimplementedGatewayServer() {}
 func (UnimplementedGatewayServer) testEmbeddedByValue()                 {}
@@ -329,6 +370,31 @@ func _Gateway_PublicPart_Handler(srv interface{}, stream grpc.ServerStream) erro
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Gateway_PublicPartServer = grpc.ServerStreamingServer[PublicPartChunk]
 
+func _Gateway_Upload_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(GatewayServer).Upload(&grpc.GenericServerStream[UploadChunk, UploadResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Gateway_UploadServer = grpc.ClientStreamingServer[UploadChunk, UploadResponse]
+
+func _Gateway_Uploaded_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UploadedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GatewayServer).Uploaded(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Gateway_Uploaded_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GatewayServer).Uploaded(ctx, req.(*UploadedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Gateway_ServiceDesc is the grpc.ServiceDesc for Gateway service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -360,12 +426,21 @@ var Gateway_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Checkpoint",
 			Handler:    _Gateway_Checkpoint_Handler,
 		},
+		{
+			MethodName: "Uploaded",
+			Handler:    _Gateway_Uploaded_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "PublicPart",
 			Handler:       _Gateway_PublicPart_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "Upload",
+			Handler:       _Gateway_Upload_Handler,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "yingbi.proto",
