@@ -118,7 +118,7 @@ func (r *Rounding) Cell(cell, value int64) (int64, error) {
 	if cell < 0 {
 		return 0, fmt.Errorf("%w: measure %s has %d", ErrCell, r.measure, cell)
 	}
-	delivered, ok := round(value, r.base, r.coin(cell))
+	delivered, ok := round(value, r.base, r.coin(cell, new([aes.BlockSize]byte)))
 	if !ok {
 		return 0, r.outOfRange(cell)
 	}
@@ -167,12 +167,13 @@ func (r *Rounding) outOfRange(cell int64) error {
 	return fmt.Errorf("%w: measure %s, cell %d, base %d", ErrRange, r.measure, cell, r.base)
 }
 
-// coin is the 64 pseudorandom bits of a cell.
-func (r *Rounding) coin(cell int64) uint64 {
-	var b [aes.BlockSize]byte
-	binary.BigEndian.PutUint64(b[8:], uint64(cell)>>1)
-	r.block.Encrypt(b[:], b[:])
-	return binary.BigEndian.Uint64(b[8*(cell&1):])
+// coin is the 64 pseudorandom bits of a cell. The block is room for the cipher to
+// work in.
+func (r *Rounding) coin(cell int64, block *[aes.BlockSize]byte) uint64 {
+	clear(block[:8])
+	binary.BigEndian.PutUint64(block[8:], uint64(cell)>>1)
+	r.block.Encrypt(block[:], block[:])
+	return binary.BigEndian.Uint64(block[8*(cell&1):])
 }
 
 // remainder is value mod base in Euclid's sense, from 0 to base − 1.

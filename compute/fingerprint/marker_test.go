@@ -139,6 +139,37 @@ func TestRoundingProperties(t *testing.T) {
 	})
 }
 
+// A run of cells is its cells one by one, wherever it begins and whatever the
+// implementation takes at a time, and nothing beyond it is written.
+func TestRunsOfCells(t *testing.T) {
+	r := measure(t, testKey(3), "p", "r", "m", 1000)
+	for _, first := range []int64{0, 1, 2, 511, 512, 1<<32 - 3, math.MaxInt64 - 2000} {
+		for _, n := range []int{1, 2, 3, 510, 511, 512, 513, 1022, 1023, 1024, 1025, 2000} {
+			values := make([]int64, n)
+			for i := range values {
+				values[i] = int64(i)*7919 - 5_000_000
+			}
+			room := make([]int64, n+1)
+			room[n] = -1
+			if err := r.Cells(room[:n], values, first); err != nil {
+				t.Fatal(err)
+			}
+			for i, v := range values {
+				want, err := r.Cell(first+int64(i), v)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if room[i] != want {
+					t.Fatalf("%d cells from %d: cell %d is %d, alone it is %d", n, first, i, room[i], want)
+				}
+			}
+			if room[n] != -1 {
+				t.Fatalf("%d cells from %d: one more was written", n, first)
+			}
+		}
+	}
+}
+
 // What is refused for its size is decided by value and base alone, and exactly:
 // whoever computes both neighbours with more than 64 bits agrees.
 func TestEndsOf64Bits(t *testing.T) {
