@@ -289,6 +289,11 @@ func (k *checker) breaks(p Parsed, r *Resource, product *Product) {
 	for _, wrong := range k.misuses(product, r) {
 		k.fault(p, "breaks-product", wrong.columnPath, "a change that breaks product "+product.ID+": "+wrong.got, wrong.expected, "change the product with it")
 	}
+	if a := product.Aggregate; a != nil && a.Privacy != nil {
+		if wrong, ok := unaffordable(product, r); ok {
+			k.fault(p, "breaks-product", wrong.columnPath, "a change that breaks product "+product.ID+": "+wrong.got, wrong.expected, "change the product with it")
+		}
+	}
 	if product.Sandbox && !r.Synthetic {
 		k.fault(p, "breaks-product", "synthetic", "real data", "synthetic: true, as the sandbox product "+product.ID+" is over it", "")
 	}

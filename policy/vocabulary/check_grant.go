@@ -38,6 +38,7 @@ func (k *checker) grant(p Parsed, g *Grant) {
 			seen[key] = true
 		}
 	}
+	k.entitlements(p, g)
 }
 
 func basisOf(p *Product) string {

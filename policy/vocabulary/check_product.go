@@ -25,6 +25,9 @@ func (k *checker) product(p Parsed, doc *Product) {
 			k.bandTypes(p, doc, resource, i)
 		}
 	}
+	if doc.Aggregate != nil {
+		k.aggregate(p, doc, resource)
+	}
 	if doc.Sandbox && !resource.Synthetic {
 		k.fault(p, "sandbox-real-data", "sandbox", "true over "+resource.ID+", which holds real data", "a sandbox over a resource with synthetic: true", "")
 	}

@@ -19,10 +19,14 @@ type GradeRule struct {
 	Grade        Grade       `json:"grade" is:"grade"`
 	Type         string      `json:"type" is:"product-type"`
 	Permitted    bool        `json:"permitted"`
-	Answers      []string    `json:"answers" is:"exists|equals|label" n:"0..3"`
+	Answers      []string    `json:"answers" is:"exists|equals|label|cells|weights" n:"0..3"`
 	MaxLabelBits int         `json:"maxLabelBits,omitempty" is:"1..512"`
 	MaxShare     GradeShares `json:"maxShare,omitzero"`
-	Consent      bool        `json:"consent"` // for personal information
+	Regimes      []string    `json:"regimes,omitempty" is:"disclosure|privacy" n:"1..2"` // aggregate
+	MinSubjects  int64       `json:"minSubjects,omitempty" is:"2..1000000"`              // aggregate: the least cohort under disclosure
+	MaxRho       int64       `json:"maxRho,omitempty" is:"1..100000000"`                 // aggregate: what one publication may spend
+	Extremes     bool        `json:"extremes,omitempty"`                                 // aggregate: min and max
+	Consent      bool        `json:"consent"`                                            // for personal information
 	Reason       Text        `json:"reason"`
 }
 
@@ -87,8 +91,11 @@ func (r GradeRule) breaches(p *Product) []breach {
 	if !r.Permitted {
 		return []breach{{"resource", fmt.Sprintf("a resource of grade %s", r.Grade), "a grade of which " + p.Type + " products are permitted"}}
 	}
+	if p.Aggregate != nil {
+		return r.cellBreaches(p.Aggregate)
+	}
 	if p.Verify == nil {
-		return nil
+		return nil // the document's own fault
 	}
 	var found []breach
 	if !slices.Contains(r.Answers, p.Verify.Answer) {
@@ -100,6 +107,35 @@ func (r GradeRule) breaches(p *Product) []breach {
 	share, most := p.Release.MaxShare, r.MaxShare.of(p.Release.MaxShare.Per)
 	if got, limit := fraction(share.Fraction), fraction(most); got == nil || limit == nil || got.Cmp(limit) > 0 {
 		found = append(found, breach{"release.maxShare.fraction", share.Fraction, fmt.Sprintf("at most %s per %s at grade %s", most, share.Per, r.Grade)})
+	}
+	return found
+}
+
+// cellBreaches is where an aggregate product is weaker.
+func (r GradeRule) cellBreaches(a *Aggregate) []breach {
+	var found []breach
+	at := func(path, got, expected string) {
+		found = append(found, breach{path, got, fmt.Sprintf("%s at grade %s", expected, r.Grade)})
+	}
+	for i, answer := range a.Answers {
+		if !slices.Contains(r.Answers, answer) {
+			at(index("aggregate.answers", i), answer, strings.Join(r.Answers, " or "))
+		}
+	}
+	if !slices.Contains(r.Regimes, a.Regime()) {
+		at("aggregate."+a.Regime(), a.Regime(), strings.Join(r.Regimes, " or "))
+		return found
+	}
+	if rules := a.Disclosure; rules != nil && rules.MinSubjects < r.MinSubjects {
+		at("aggregate.disclosure.minSubjects", fmt.Sprint(rules.MinSubjects), fmt.Sprintf("at least %d", r.MinSubjects))
+	}
+	if p := a.Privacy; p != nil && p.Rho > r.MaxRho {
+		at("aggregate.privacy.rho", fmt.Sprint(p.Rho), fmt.Sprintf("at most %d", r.MaxRho))
+	}
+	for i, m := range a.Measures {
+		if (m.Is == "min" || m.Is == "max") && !r.Extremes {
+			at(index("aggregate.measures", i)+".is", m.Is, "no min and max")
+		}
 	}
 	return found
 }

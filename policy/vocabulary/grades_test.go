@@ -2,6 +2,7 @@ package vocabulary_test
 
 import (
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,8 +45,31 @@ func TestGrades(t *testing.T) {
 	if rule := vocabulary.RuleFor(vocabulary.GradeOpen, "telepathy"); rule.Permitted || !rule.Consent {
 		t.Errorf("a pair that is not in the table: %+v", rule)
 	}
-	if got := len(vocabulary.GradeRules()); got != len(vocabulary.Grades) {
+	if got := len(vocabulary.GradeRules()); got != 2*len(vocabulary.Grades) {
 		t.Errorf("%d rules", got)
+	}
+}
+
+// No grade permits more of cells than a weaker one.
+func TestGradesOfCells(t *testing.T) {
+	var weaker vocabulary.GradeRule
+	for i, grade := range vocabulary.Grades {
+		rule := vocabulary.RuleFor(grade, "aggregate")
+		if rule.Reason.En == "" || rule.Reason.Zh == "" || rule.Consent {
+			t.Errorf("%s: no reason in two languages, or consent for cells of many: %+v", grade, rule)
+		}
+		exact := slices.Contains(rule.Regimes, "disclosure")
+		if exact != (rule.MinSubjects >= 2) || rule.Permitted != (rule.MaxRho > 0) {
+			t.Errorf("%s: a regime without its bound: %+v", grade, rule)
+		}
+		if i > 0 && (rule.Permitted && !weaker.Permitted || len(rule.Regimes) > len(weaker.Regimes) || len(rule.Answers) > len(weaker.Answers) ||
+			exact && rule.MinSubjects < weaker.MinSubjects || rule.MaxRho > weaker.MaxRho || rule.Extremes && !weaker.Extremes) {
+			t.Errorf("%s permits more than %s: %+v, %+v", grade, weaker.Grade, rule, weaker)
+		}
+		if rule.Extremes != (grade == vocabulary.GradeOpen) {
+			t.Errorf("%s: an extreme is one subject's value", grade)
+		}
+		weaker = rule
 	}
 }
 

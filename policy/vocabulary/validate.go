@@ -79,6 +79,9 @@ func (d *decoder) resource(r *Resource) {
 			d.at("field-not-allowed", path+".maxBytes", "the field maxBytes", "it only with type string", "take it out")
 		}
 	}
+	if b := r.Budget; b != nil && b.Period > b.Lifetime {
+		d.at("bad-number", "budget.period", fmt.Sprint(b.Period), fmt.Sprintf("at most lifetime, %d", b.Lifetime), "")
+	}
 	if _, ok := names[r.Subject]; !ok {
 		d.at("broken-reference", "subject", quote(r.Subject), "a column of this resource: "+list(columnNames(r)), suggestion(r.Subject, columnNames(r)))
 	}
@@ -279,6 +282,14 @@ func (d *decoder) grant(g *Grant) {
 			d.at("repeated-item", index("quotas", i), fmt.Sprintf("%s again (as %s)", key, index("quotas", first)), "each unit and period once", "remove one of the two")
 		}
 		seen[key] = i
+	}
+	entitled := map[[2]string]int{}
+	for i, e := range g.Cells {
+		key := [2]string{e.Product, e.Dimension}
+		if first, twice := entitled[key]; twice {
+			d.at("repeated-item", index("cells", i), fmt.Sprintf("%s of %s again (as %s)", e.Dimension, e.Product, index("cells", first)), "each dimension of a product once", "put the codes into one list")
+		}
+		entitled[key] = i
 	}
 	for i, purpose := range g.Purposes {
 		if !purpose.Free() {
