@@ -32,7 +32,7 @@ func TestCatalogue(t *testing.T) {
 	if len(grants) != 2 || grants[0].Doc.ID != "acme-welfare" {
 		t.Errorf("grants, the earliest to expire first: %v", grants)
 	}
-	if got := c.GrantsOf("91330000MA0DEM0010"); len(got) != 0 {
+	if got := c.GrantsOf("91330000MA0DEM0036"); len(got) != 0 {
 		t.Errorf("got %v", got)
 	}
 	if _, ok := c.Product("licences"); ok {
