@@ -104,7 +104,10 @@ func (e *env) printProduct(p sdk.Product) {
 
 // askedBy says what a product takes and gives: account_number → sector.
 func (e *env) askedBy(p sdk.Product) string {
-	if p.Verify == nil {
+	switch {
+	case p.Aggregate != nil:
+		return e.asksCells(p.Aggregate)
+	case p.Verify == nil:
 		return e.Word(p.Type)
 	}
 	fields := append(append([]string{}, p.Verify.Keys...), p.Verify.Claims...)

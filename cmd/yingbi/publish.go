@@ -96,6 +96,9 @@ func (e *env) reviewCommand() *cobra.Command {
 func (e *env) printRelease(p *vocabulary.Product) {
 	e.say(e.T("review.product", p.ID, e.title(p.Title)))
 	e.say(e.T("review.columns", strings.Join(p.Release.Columns, ", ")))
+	if p.Aggregate != nil {
+		e.printAggregate(p.Aggregate)
+	}
 	if p.Verify != nil {
 		e.say(e.T("review.asks", e.askedBy(sdk.Product{Product: p})))
 		if p.Verify.Answer == "label" {

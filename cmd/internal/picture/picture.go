@@ -99,7 +99,7 @@ func (g *Grid) check() error {
 	}
 	for i := range g.Rows {
 		if len(g.Released[i]) != len(g.Columns) || len(g.Values[i]) != len(g.Columns) {
-			return fmt.Errorf("%w: row %d", ErrShape, i)
+			return fmt.Errorf("%w: row %d has not %d columns", ErrShape, i, len(g.Columns))
 		}
 	}
 	return nil
