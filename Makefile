@@ -1,5 +1,5 @@
 # test needs Go alone. check adds what a release needs and installs what it needs for that.
-.PHONY: test check bench fuzz faults generate lint
+.PHONY: test check bench peers fuzz faults generate lint
 
 SLOW := YINGBI_SLOW=1
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -18,6 +18,7 @@ check: lint
 	go test -v -run 'TestAttacks$$' ./sdk
 	$(SLOW) go test -timeout 30m -v ./enclave/faults
 	go test -tags purego ./compute/...
+	cd benchmarks/peers && go vet ./... && go test ./...
 	.ci/generated
 
 lint:
@@ -27,6 +28,11 @@ lint:
 
 bench:
 	go run ./benchmarks
+
+# Compares every measure of compute/columnar with DuckDB's, and the speed. Needs a C linker: a
+# module of its own, whose prebuilt library comes through the module proxy.
+peers:
+	cd benchmarks/peers && go test ./... && go run .
 
 fuzz:
 	.ci/fuzz $(FUZZTIME)
