@@ -15,9 +15,9 @@
 //
 // # Asking
 //
-// A Query names a grouping, codes and measures; Descriptor.Resolve says, from
+// A Query names a grouping, codes and measures; [Descriptor.Resolve] says, from
 // the descriptor alone and so before any data is read, which cells those are and
-// how many, which is what is metered; Table.Select takes them into a View. Under
+// how many, which is what is metered; [Table.Select] takes them into a View. Under
 // disclosure control only published groupings are answered: a sum over cells of
 // which some are suppressed would be another figure. Under differential privacy
 // any coarser grouping is answered, of measures that add up, as a sum of noised
@@ -38,8 +38,8 @@
 //
 // # Weights
 //
-// Operand maps released cells of the finest grouping to the small integers that
-// compute/dot weighs, (value − Offset) / Scale; Unweigh undoes it exactly.
+// [Operand] maps released cells of the finest grouping to the small integers that
+// compute/dot weighs, (value − Offset) / Scale; [Unweigh] undoes it exactly.
 // Cells that were not released are not in the operand.
 //
 // # What it refuses

@@ -71,19 +71,23 @@ type Descriptor struct {
 
 // Axis is a dimension of the finest group: its codes in the order of the cells.
 type Axis struct {
-	Name   string   `json:"name"`
-	Column string   `json:"column"`
-	Codes  []string `json:"codes"` // as shown: 42, [20,30), other, null
-	Levels []Level  `json:"levels,omitempty"`
+	Name   string  `json:"name"`
+	Column string  `json:"column"`
+	Codes  Labels  `json:"codes"` // as shown: 42, [20,30), other, null
+	Levels []Level `json:"levels,omitempty"`
 }
 
 // Level is a coarser reading of an axis, as ZIP3 is of ZIP. Of[i] is the index in
 // Groups of code i. Names of axes and levels are distinct.
 type Level struct {
-	Name   string   `json:"name"`
-	Groups []string `json:"groups"`
-	Of     []int    `json:"of"`
+	Name   string `json:"name"`
+	Groups Labels `json:"groups"`
+	Of     []int  `json:"of"`
 }
+
+// Labels are the texts of codes. In JSON every byte that a ledger's descriptor may
+// not hold (spaces, what is not ASCII) is written as %XX, as in a URL.
+type Labels []string
 
 // Group is a published grouping: a grid of cells over the codes of axes and levels,
 // row-major, the last one fastest. An empty By is the total, one cell.
