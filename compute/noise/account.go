@@ -55,7 +55,8 @@ func GaussianFor(rho Rho, sensitivity2 *big.Int) (Variance, error) {
 // integers cost at most rho, where one subject changes their vector by at most
 // sensitivity1 in the sum of absolute values: with ε = sensitivity1/b the release
 // is ε-differentially private, which is ε²/2-zCDP (Bun and Steinke 2016,
-// proposition 1.4). ε is rounded down to a multiple of 10^-6.
+// proposition 1.4). ε is rounded down to a multiple of 10^-6. A scale above 2^56
+// is refused: below it noise leaves 64 bits with a probability under e^-128.
 func LaplaceFor(rho Rho, sensitivity1 *big.Int) (Variance, error) {
 	if err := rho.check(); err != nil {
 		return Variance{}, err
@@ -65,8 +66,14 @@ func LaplaceFor(rho Rho, sensitivity1 *big.Int) (Variance, error) {
 	}
 	// ε·10^6 = ⌊√(2ρ·10^12)⌋, ρ in units of 10^-6.
 	epsilon := new(big.Int).Sqrt(new(big.Int).Mul(big.NewInt(2*int64(rho)), big.NewInt(PerRho)))
-	return rational(new(big.Int).Mul(sensitivity1, big.NewInt(PerRho)), epsilon)
+	scale, err := rational(new(big.Int).Mul(sensitivity1, big.NewInt(PerRho)), epsilon)
+	if err == nil && scale.Num/scale.Den >= maxScale {
+		return Variance{}, fmt.Errorf("%w: a scale of %d", ErrSensitivity, scale.Num/scale.Den)
+	}
+	return scale, err
 }
+
+const maxScale = 1 << 56
 
 // rational is num/den in lowest terms, rounded up to a whole number where it
 // does not fit otherwise: more noise, never less.
@@ -119,10 +126,11 @@ func Epsilon(rho Rho, delta float64) float64 {
 // HalfWidth is the smallest w for which discrete Gaussian noise of this variance
 // stays within ±w with at least the given probability, such as 0.95: the
 // interval that the noise alone implies. It is found by summing the
-// distribution, for σ above 10^6 by the normal one's and rounded up.
+// distribution; for σ above 10^4, where that takes long and changes nothing, it
+// is the normal distribution's rounded up, and one more.
 func (v Variance) HalfWidth(probability float64) int64 {
 	sigma := math.Sqrt(v.Float())
-	if sigma > 1e6 {
+	if sigma > 1e4 {
 		return int64(math.Ceil(sigma*math.Sqrt2*math.Erfinv(probability))) + 1
 	}
 	return halfWidth(probability, int64(40*sigma)+40, func(x float64) float64 { return math.Exp(-x * x / (2 * v.Float())) })
@@ -132,8 +140,11 @@ func (v Variance) HalfWidth(probability float64) int64 {
 // closed form: outside ±w is 2·e^(−(w+1)/b)/(1 + e^(−1/b)).
 func (v Variance) LaplaceHalfWidth(probability float64) int64 {
 	b := v.Float()
-	w := -b*math.Log((1-probability)*(1+math.Exp(-1/b))/2) - 1
-	return max(0, int64(math.Ceil(w-1e-9)))
+	w := math.Ceil(-b*math.Log((1-probability)*(1+math.Exp(-1/b))/2) - 1 - 1e-9)
+	if w >= 1<<63 {
+		return math.MaxInt64
+	}
+	return max(0, int64(w))
 }
 
 func halfWidth(probability float64, most int64, weight func(x float64) float64) int64 {

@@ -272,6 +272,27 @@ func TestHalfWidth(t *testing.T) {
 	if w := (Variance{1 << 50, 1}).HalfWidth(0.95); math.Abs(float64(w)/(1.959964*(1<<25))-1) > 1e-5 {
 		t.Errorf("large: %d", w)
 	}
+	// Where one way of finding it gives over to the other they agree.
+	summed, normal := (Variance{1e8, 1}).HalfWidth(0.95), (Variance{1e8 + 1, 1}).HalfWidth(0.95)
+	if normal < summed || normal > summed+1 {
+		t.Errorf("at a σ of 10^4: ±%d summed, ±%d by the normal distribution", summed, normal)
+	}
+	// The 95% of this scale are beyond 64 bits.
+	if w := (Variance{MaxParameter, 1}).LaplaceHalfWidth(0.95); w != math.MaxInt64 {
+		t.Errorf("Laplace beyond 64 bits: ±%d", w)
+	}
+}
+
+// No scale that LaplaceFor gives makes noise that does not fit 64 bits, but with
+// a probability of e^-128.
+func TestLaplaceForFits(t *testing.T) {
+	for rho, fits := range map[Rho]bool{2: true, 1: false} {
+		// ε is 2·10^-3, or a little less than that over √2.
+		v, err := LaplaceFor(rho, new(big.Int).Div(new(big.Int).Lsh(big.NewInt(1), 56), big.NewInt(501)))
+		if fits && err != nil || !fits && !errors.Is(err, ErrSensitivity) {
+			t.Errorf("rho %d: %v, %v", rho, v, err)
+		}
+	}
 }
 
 func BenchmarkGaussian(b *testing.B) {
