@@ -23,15 +23,22 @@ const (
 // query gives the same answer. It holds one group of blocks and the sums in
 // memory, however fast the reader is. A query that is malformed, too short or
 // too long is refused with ErrQuery, one made for another operand with
-// ErrOperand; a reader's own error is passed on.
+// ErrOperand; a reader's own error is passed on. After Zero nothing is answered.
 func (o *Operand) Answer(ctx context.Context, query io.Reader) ([]byte, error) {
+	key, err := o.protectionKey()
+	if err != nil {
+		return nil, err
+	}
 	a := &answering{
 		operand: o,
+		key:     key,
 		set:     o.set,
 		read:    query,
 		hash:    sha256.New(),
 		wire:    make([]byte, packedBytes(o.set.elements())),
 	}
+	clear(key[:])
+	defer clear(a.key[:])
 	a.hash.Write([]byte("yingbi dot transcript v1\x00"))
 	a.hash.Write(o.public.Digest[:]) // covers the parameters, and so the length of what follows
 	if err := a.header(); err != nil {
@@ -75,6 +82,7 @@ func (o *Operand) Answer(ctx context.Context, query io.Reader) ([]byte, error) {
 type answering struct {
 	operand *Operand
 	set     *set
+	key     [32]byte // of the protection
 	read    io.Reader
 	hash    hash.Hash
 	wire    []byte // one ring element, packed

@@ -18,7 +18,7 @@ import (
 // answered runs a query up to its protection.
 func answered(t testing.TB, o *Operand, wire []byte) (*answering, [32]byte) {
 	t.Helper()
-	a := &answering{operand: o, set: o.set, read: bytes.NewReader(wire), hash: sha256.New(), wire: make([]byte, packedBytes(o.set.elements()))}
+	a := &answering{operand: o, set: o.set, key: o.key, read: bytes.NewReader(wire), hash: sha256.New(), wire: make([]byte, packedBytes(o.set.elements()))}
 	if err := a.header(); err != nil {
 		t.Fatal(err)
 	}

@@ -32,11 +32,14 @@ type Query struct {
 //
 // The query is a function of its arguments: the same ones give the same bytes,
 // which is how to retry; any difference, other weights among them, gives an
-// unrelated key. secret is 32 uniformly random bytes that the caller keeps with
-// the job. The query keeps a copy of the weights until Zero.
+// unrelated key. secret is 32 uniformly random bytes, not all zeros, that the
+// caller keeps with the job. The query keeps a copy of the weights until Zero.
 func NewQuery(pub Public, secret *[32]byte, job string, weights []uint32) (*Query, error) {
 	if err := pub.Validate(); err != nil {
 		return nil, err
+	}
+	if *secret == [32]byte{} {
+		return nil, fmt.Errorf("%w: that of the job", ErrSecret)
 	}
 	if len(job) == 0 || len(job) > maxJobBytes {
 		return nil, fmt.Errorf("dot: making a query: a job id of %d bytes, expected 1 to %d", len(job), maxJobBytes)
@@ -268,6 +271,9 @@ func (p Params) decode(residues [kept]uint32) (uint64, bool) {
 	// Below 2^57 here: Q/Δ is.
 	return sum.Uint64(), sum.Uint64() <= p.MaxSum
 }
+
+// Format keeps secret and weights out of logs, whatever the verb.
+func (q *Query) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "dot.Query(%s)", q.public.Digest) }
 
 // Zero overwrites secret and weights. The query is of no use afterwards.
 func (q *Query) Zero() {

@@ -255,6 +255,59 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// A secret that nobody set is refused: everybody knows it.
+func TestNoSecret(t *testing.T) {
+	p := params(t, SetCompact, 2, 1, 10)
+	cells := [][]uint32{{1, 2}}
+	if _, err := Prepare(context.Background(), new([32]byte), p, cells); !errors.Is(err, ErrSecret) {
+		t.Errorf("an operand was prepared: %v", err)
+	}
+	if _, err := NewQuery(prepare(t, p, cells).Public(), new([32]byte), "job", []uint32{1, 2}); !errors.Is(err, ErrSecret) {
+		t.Errorf("a query was made: %v", err)
+	}
+}
+
+// afterwards calls done when all was read, and says that it is the end.
+type afterwards struct {
+	io.Reader
+	done func()
+}
+
+func (a afterwards) Read(b []byte) (int, error) {
+	n, err := a.Reader.Read(b)
+	if err == io.EOF {
+		a.done()
+	}
+	return n, err
+}
+
+// An operand that was zeroed answers nothing. An answer that had begun is
+// protected with the key that it began with, never with what Zero leaves.
+func TestNothingIsAnsweredWithoutTheKey(t *testing.T) {
+	o := prepare(t, params(t, SetCompact, 2, 1, 10), [][]uint32{{1, 2}})
+	_, wire := newQuery(t, o, "job", []uint32{3, 4})
+	want := answer(t, o, wire)
+	got, err := o.Answer(context.Background(), afterwards{bytes.NewReader(wire), o.Zero})
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("zeroed while it answered: another answer, %v", err)
+	}
+	if got, err := o.Answer(context.Background(), bytes.NewReader(wire)); got != nil || !errors.Is(err, ErrSpent) {
+		t.Errorf("zeroed before: %d bytes, %v", len(got), err)
+	}
+}
+
+// Whatever prints an operand or a query shows its digest and nothing more.
+func TestNoSecretsInLogs(t *testing.T) {
+	o := prepare(t, params(t, SetCompact, 2, 1, 10), [][]uint32{{1, 2}})
+	q, _ := newQuery(t, o, "job", []uint32{3, 4})
+	for _, verb := range []string{"%v", "%+v", "%#v", "%x", "%d"} {
+		want := fmt.Sprintf("dot.Operand(%[1]s)dot.Query(%[1]s)", o.Public().Digest)
+		if got := fmt.Sprintf(verb+verb, o, q); got != want {
+			t.Errorf("%s: %.200s", verb, got)
+		}
+	}
+}
+
 // The same request gives the same bytes, at another gateway process too; any
 // difference in it gives an unrelated answer.
 func TestDeterminism(t *testing.T) {

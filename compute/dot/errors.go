@@ -11,4 +11,5 @@ var (
 	ErrOperand = errors.New("dot: another operand")   // the query was made for other cells or bounds: make it again
 	ErrAnswer  = errors.New("dot: malformed answer")  // or not the answer to this query
 	ErrSpent   = errors.New("dot: secret was zeroed") //
+	ErrSecret  = errors.New("dot: secret is not set") // all zeros: everybody knows it
 )

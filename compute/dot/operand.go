@@ -8,15 +8,15 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/big"
+	"sync"
 )
 
 // Operand is the cells of all measures, prepared. It is safe for concurrent
-// use; its memory is 4·N·primes bytes for every block of N cells and measure,
+// use, Zero included; its memory is 4·N·primes bytes for every block of N cells and measure,
 // 21 MB for a million cells and a measure.
 type Operand struct {
 	public Public
 	set    *set
-	key    [32]byte     // of the protection
 	cells  [][][]uint32 // measure, group; kernel.go has the layout
 	kernel kernel
 
@@ -24,15 +24,22 @@ type Operand struct {
 	half  []uint32   // F modulo the primes
 	scale []uint32   // N^-1 modulo the primes
 	drop  [][]uint32 // drop[l][i] is q_l^-1 modulo q_i
+
+	mu    sync.Mutex
+	key   [32]byte // of the protection
+	spent bool
 }
 
 // Prepare makes the operand of cells: one slice a measure, each of p.Cells
 // cells in the order of the weights. secret is the gateway's own, uniformly
-// random, the same for all operands and at every restart; the operand keeps
-// what it needs of it. Cells beyond the published bounds are refused.
+// random, the same for all operands and at every restart, and not all zeros; the
+// operand keeps what it needs of it. Cells beyond the published bounds are refused.
 func Prepare(ctx context.Context, secret *[32]byte, p Params, cells [][]uint32) (*Operand, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
+	}
+	if *secret == [32]byte{} {
+		return nil, fmt.Errorf("%w: that of the gateway", ErrSecret)
 	}
 	if err := checkCells(p, cells); err != nil {
 		return nil, err
@@ -136,8 +143,28 @@ func checkCells(p Params, cells [][]uint32) error {
 // whenever the same cells are prepared again.
 func (o *Operand) Public() Public { return o.public }
 
-// Zero overwrites the key. Nobody uses the operand afterwards.
-func (o *Operand) Zero() { clear(o.key[:]) }
+// Zero overwrites the key: every later answer is refused with ErrSpent. Those
+// that have begun have a copy, which they overwrite themselves.
+func (o *Operand) Zero() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	clear(o.key[:])
+	o.spent = true
+}
+
+// protectionKey is a copy of the key. An answer that was protected with what
+// Zero leaves would be protected from nobody.
+func (o *Operand) protectionKey() ([32]byte, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.spent {
+		return [32]byte{}, ErrSpent
+	}
+	return o.key, nil
+}
+
+// Format keeps key and cells out of logs, whatever the verb.
+func (o *Operand) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "dot.Operand(%s)", o.public.Digest) }
 
 // binding is the digest of the parameters.
 func (p Params) binding() [sha256.Size]byte {
@@ -151,8 +178,8 @@ func (p Params) binding() [sha256.Size]byte {
 
 // prf is the key of the protection of one measure of an answer, a function of
 // the whole transcript.
-func (o *Operand) prf(transcript [sha256.Size]byte, measure int) (key [sha512.Size]byte) {
-	mac := hmac.New(sha512.New, o.key[:])
+func (a *answering) prf(transcript [sha256.Size]byte, measure int) (key [sha512.Size]byte) {
+	mac := hmac.New(sha512.New, a.key[:])
 	mac.Write([]byte("yingbi dot protection v1\x00"))
 	mac.Write(transcript[:])
 	mac.Write(binary.LittleEndian.AppendUint64(nil, uint64(measure)))

@@ -12,7 +12,7 @@ import (
 // flooded and switched. All randomness is a function of the transcript.
 func (a *answering) protect(answer []byte, measure int, transcript [sha256.Size]byte) []byte {
 	o, n := a.operand, a.set.degree
-	key := o.prf(transcript, measure)
+	key := a.prf(transcript, measure)
 	defer clear(key[:])
 	stream := rlwe.NewStream("yingbi dot protection v1", key[:])
 	defer stream.Zero()
