@@ -34,7 +34,7 @@ type axis struct {
 	floats []float64
 	exact  bool // codes, and not bins: the bound below has to equal the value
 	found  []uint32
-	texts  map[string]uint32
+	texts  *texts
 
 	conditions []*condition
 }
@@ -102,18 +102,19 @@ func (a *axis) place(stride uint32) {
 		return
 	}
 	part := make(map[Value]uint32)
-	a.texts = make(map[string]uint32)
+	named := make(map[string]uint32)
 	a.exact = true
 	for i, c := range a.codes {
 		if c.Kind == CodeValue {
 			part[c.Low] = uint32(i) * stride
 			if c.Low.kind == text {
-				a.texts[c.Low.s] = uint32(i) * stride
+				named[c.Low.s] = uint32(i) * stride
 			} else {
 				a.ints = append(a.ints, c.Low.i)
 			}
 		}
 	}
+	a.texts = newTexts(named)
 	slices.Sort(a.ints)
 	a.found = []uint32{a.other}
 	for _, v := range a.ints {
@@ -260,7 +261,7 @@ func (a *axisReader) parts(part []uint32, c *column) (or uint32) {
 
 // text gives a text's part.
 func (a *axis) text(s string) uint32 {
-	if p, ok := a.texts[prefix(s, a.spec.Prefix)]; ok {
+	if p, ok := a.texts.find(prefix(s, a.spec.Prefix)); ok {
 		return p
 	}
 	return a.other
