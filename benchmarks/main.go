@@ -3,6 +3,7 @@
 //
 //	go run ./benchmarks                    # everything, about ten minutes on two cores
 //	go run ./benchmarks -records 0         # without the million-record publication
+//	go run ./benchmarks -cube 0            # without the cubes of up to 100 million rows
 //	go run ./benchmarks -out results.jsonl # also as JSON lines
 //
 // Kernels are measured by the benchmarks beside them, repeated; a figure is
@@ -61,19 +62,25 @@ var suites = []suite{
 
 func main() {
 	records := flag.Int("records", 1_000_000, "records of the synthetic table that is published; 0: none")
+	cube := flag.Int("cube", 100_000_000, "rows of the largest cube, from a million on by tens; 0: none")
 	count := flag.Int("count", 5, "runs of each benchmark")
 	out := flag.String("out", "", "file for JSON lines")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *records, *count, *out); err != nil {
+	if err := run(ctx, *records, *cube, *count, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "benchmarks:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, records, count int, out string) error {
+func run(ctx context.Context, records, cube, count int, out string) error {
 	s := &sheet{stamp: Figure{Date: time.Now().UTC().Format(time.DateOnly), Commit: commit(ctx), Machine: machine(), Go: runtime.Version()}}
+	if cube > 0 { // before what takes more memory
+		if err := s.cube(ctx, cube); err != nil {
+			return fmt.Errorf("count a cube: %w", err)
+		}
+	}
 	if records > 0 {
 		if err := s.publication(ctx, records); err != nil {
 			return fmt.Errorf("publish %d records: %w", records, err)

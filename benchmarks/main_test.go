@@ -57,3 +57,14 @@ func TestSheetPrints(t *testing.T) {
 		t.Errorf("written %q, %v", b, err)
 	}
 }
+
+// The cube's section counts what it says, and prints memory by rows.
+func TestCubeSection(t *testing.T) {
+	s := &sheet{}
+	if err := s.cube(t.Context(), 1_000_000); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.figures) == 0 || s.figures[0].Median <= 0 {
+		t.Errorf("figures %+v", s.figures)
+	}
+}
