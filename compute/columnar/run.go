@@ -185,19 +185,39 @@ func (w *worker) block(from, to int) {
 		w.offerBlock(cells, subject)
 		return
 	}
-	numbers := w.numbers[:0]
 	if subject != nil {
-		spare := uint32(w.cells)
-		for i, c := range cells {
-			n := uint32(0)
-			if c != spare {
-				n = w.subjects.number(subject, i)
-			}
-			numbers = append(numbers, n)
-		}
-		w.numbers = numbers
+		w.number(cells, subject)
 	}
-	w.count(cells, numbers)
+	w.count(cells, w.numbers)
+}
+
+// number numbers the subjects of the block's rows that count.
+func (w *worker) number(cells []uint32, subject *column) {
+	numbers, spare := sized(&w.numbers, len(cells)), uint32(w.cells)
+	if subject.kind == integer {
+		keys := sized(&w.keys, len(cells))
+		n := 0
+		for i, c := range cells {
+			keys[n] = uint64(subject.ints[i])
+			n += int(one(c != spare))
+		}
+		w.subjects.ints.numbers(numbers[:n], keys[:n])
+		if n == len(cells) {
+			return
+		}
+		for i := len(cells) - 1; i >= 0; i-- { // spread them out from behind, in place
+			if cells[i] != spare {
+				n--
+				numbers[i] = numbers[n]
+			}
+		}
+		return
+	}
+	for i, c := range cells {
+		if c != spare {
+			numbers[i] = w.subjects.number(subject, i)
+		}
+	}
 }
 
 // place finds each row's cell, the spare one where it has none.
