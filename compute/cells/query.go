@@ -45,45 +45,44 @@ type QueryError struct {
 }
 
 func (e *QueryError) Error() string {
-	text := fmt.Sprintf("%v: %s: %s", ErrQuery, e.Field, e.sentence())
-	if len(e.Published) > 0 {
-		text += fmt.Sprintf("; there is: %s", strings.Join(e.Published, "; "))
+	if len(e.Published) == 0 {
+		return fmt.Errorf("%w: %s: %w", ErrQuery, e.Field, e.refusal()).Error()
 	}
-	return text
+	return fmt.Errorf("%w: %s: %w; there is: %s", ErrQuery, e.Field, e.refusal(), strings.Join(e.Published, "; ")).Error()
 }
 
-func (e *QueryError) sentence() string {
+// Unwrap gives ErrQuery and what is refused.
+func (e *QueryError) Unwrap() []error { return []error{ErrQuery, e.refusal()} }
+
+func (e *QueryError) refusal() error {
 	switch e.Problem {
 	case UnknownName:
-		return fmt.Sprintf("nothing published is called %.64q", e.Name)
+		return fmt.Errorf("nothing published is called %.64q", e.Name)
 	case UnknownCode:
-		return fmt.Sprintf("there is no code %.64q", e.Name)
+		return fmt.Errorf("there is no code %.64q", e.Name)
 	case Twice:
-		return fmt.Sprintf("%.64q repeats what is named already", e.Name)
+		return fmt.Errorf("%.64q repeats what is named already", e.Name)
 	case NoCodes:
-		return fmt.Sprintf("no code of %.64q is left", e.Name)
+		return fmt.Errorf("no code of %.64q is left", e.Name)
 	case NotPublished:
-		return fmt.Sprintf("%.128q is not published, and suppressed cells do not add up", e.Name)
+		return fmt.Errorf("%.128q is not published, and suppressed cells do not add up", e.Name)
 	case NotInGrouping:
-		return fmt.Sprintf("%.64q is not published for this grouping", e.Name)
+		return fmt.Errorf("%.64q is not published for this grouping", e.Name)
 	case DoesNotAddUp:
-		return fmt.Sprintf("%.64q does not add up over cells: name other measures, or a published grouping", e.Name)
+		return fmt.Errorf("%.64q does not add up over cells: name other measures, or a published grouping", e.Name)
 	case BeyondEnd:
-		return fmt.Sprintf("the selection ends before cell %s", e.Name)
+		return fmt.Errorf("the selection ends before cell %s", e.Name)
 	case OutOfRange:
-		return fmt.Sprintf("%s is out of range", e.Name)
+		return fmt.Errorf("%s is out of range", e.Name)
 	case NotTheFinest:
-		return fmt.Sprintf("weights are for cells of the finest grouping, not of %.128q", e.Name)
+		return fmt.Errorf("weights are for cells of the finest grouping, not of %.128q", e.Name)
 	case NotWeighable:
-		return fmt.Sprintf("%.64q has no scale, so that it is not weighed", e.Name)
+		return fmt.Errorf("%.64q has no scale, so that it is not weighed", e.Name)
 	case NoFingerprints:
-		return "the product's values are rounded for every recipient: a rounding is needed"
+		return errors.New("the product's values are rounded for every recipient: a rounding is needed")
 	}
-	return string(e.Problem)
+	return errors.New(string(e.Problem))
 }
-
-// Unwrap gives ErrQuery.
-func (e *QueryError) Unwrap() error { return ErrQuery }
 
 // listed cuts a list of names.
 func listed(names []string) []string {

@@ -28,8 +28,8 @@ func (d *Descriptor) Weighable() (out []int) {
 func (d *Descriptor) WeightParams(released int, measures []int) (dot.Params, error) {
 	most := uint32(1)
 	for _, m := range measures {
-		if m < 0 || m >= len(d.Measures) || d.Measures[m].Scale == 0 {
-			return dot.Params{}, &QueryError{Problem: NotWeighable, Field: "measures", Name: fmt.Sprint(m)}
+		if d.Measures[m].Scale == 0 {
+			return dot.Params{}, &QueryError{Problem: NotWeighable, Field: "measures", Name: d.Measures[m].Name}
 		}
 		most = max(most, uint32(d.Measures[m].top()))
 	}
@@ -56,7 +56,11 @@ func (s *Selection) WeightParams(released int) (dot.Params, error) {
 // weighed says whether the selection can be weighed.
 func (s *Selection) weighed() error {
 	if s.group != 0 || s.sum {
-		return &QueryError{Problem: NotTheFinest, Field: "by", Name: strings.Join(s.d.Groups[s.group].By, ", "),
+		asked := make([]string, len(s.sides))
+		for i := range s.sides {
+			asked[i] = s.sides[i].name
+		}
+		return &QueryError{Problem: NotTheFinest, Field: "by", Name: strings.Join(asked, ", "),
 			Published: []string{"[" + strings.Join(s.d.Groups[0].By, ", ") + "]"}}
 	}
 	for _, m := range s.measures {
