@@ -8,14 +8,15 @@ import (
 // Cube is what Run found. Cells are numbered from 0 in row-major order. It holds raw
 // data: it is for a release regime, and not for anyone outside. Safe for concurrent use.
 type Cube struct {
-	axes    []*axis
-	cells   int
-	rows    []int64
-	gauges  []*gaugeReader
-	sumOf   []int
-	pairs   *pairs // nil without a subject
-	largest int
-	tally   tally
+	axes     []*axis
+	cells    int
+	rows     []int64
+	gauges   []*gaugeReader
+	sumOf    []int
+	pairs    *pairs // nil without a subject, as are subjects
+	subjects *subjects
+	largest  int
+	tally    tally
 }
 
 // RowCount stands for a measure's index where contributions are of rows.
@@ -169,7 +170,7 @@ func (c *Cube) Account() Account {
 // for these dimensions over the same rows. Distinct subjects and contributions are
 // counted again and not added. It panics if an axis is out of range or named twice.
 func (c *Cube) Rollup(keep ...int) *Cube {
-	out := &Cube{cells: 1, sumOf: c.sumOf, largest: c.largest, tally: c.tally}
+	out := &Cube{cells: 1, sumOf: c.sumOf, subjects: c.subjects, largest: c.largest, tally: c.tally}
 	strides := make([]int, len(c.axes))
 	for i, d := range slices.Backward(keep) {
 		if slices.Contains(keep[:i], d) {

@@ -386,5 +386,5 @@ func (w *worker) cube() (*Cube, error) {
 		w.pairs.sort(w.cells)
 	}
 	return &Cube{axes: w.plan.axes, cells: w.cells, rows: w.rows, gauges: w.gauges, sumOf: w.sumOf,
-		pairs: w.pairs, largest: w.spec.Largest, tally: w.tally}, nil
+		pairs: w.pairs, subjects: w.subjects, largest: w.spec.Largest, tally: w.tally}, nil
 }

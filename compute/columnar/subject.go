@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"slices"
+	"sync"
 )
 
 // hashIndex numbers distinct keys in the order in which they come. Nothing that leaves
@@ -72,6 +73,9 @@ type subjects struct {
 	ints  *hashIndex
 	texts map[string]uint32
 	names []string
+
+	once  sync.Once
+	place []uint32 // see places
 }
 
 func newSubjects() *subjects {
