@@ -13,7 +13,7 @@ import (
 // with consistency", NDSS 2020, in integers: where the amount is not whole, the first
 // of the cells above zero give one more. It uses what was noised and nothing else, so
 // that it costs no privacy. It lowers no total but those below zero, and makes small
-// counts larger on average. 
+// counts larger on average.
 func NonNegative(counts []int64) {
 	order := make([]int, len(counts))
 	total := new(big.Int)
