@@ -175,6 +175,83 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// wide is algorithms 2 and 3 on integers without limits, as they are printed.
+type wide struct{ *Sampler }
+
+func (s wide) laplace(t, scale *big.Int) *big.Int {
+	for {
+		u := s.below(t)
+		if !s.expFraction(u, t) {
+			continue
+		}
+		v := int64(0)
+		for s.expFraction(one, one) {
+			v++
+		}
+		x := new(big.Int).Mul(t, big.NewInt(v))
+		x.Quo(x.Add(x, u), scale)
+		if s.bit() {
+			if x.Sign() == 0 {
+				continue
+			}
+			x.Neg(x)
+		}
+		return x
+	}
+}
+
+func (s wide) gaussian(n, d *big.Int) *big.Int {
+	t := new(big.Int).Sqrt(new(big.Int).Quo(n, d))
+	t.Add(t, one)
+	for {
+		y := s.laplace(t, one)
+		r := new(big.Rat).Sub(new(big.Rat).SetInt(new(big.Int).Abs(y)), new(big.Rat).SetFrac(n, new(big.Int).Mul(d, t)))
+		gamma := r.Mul(r, r)
+		gamma.Quo(gamma, new(big.Rat).SetFrac(new(big.Int).Mul(big.NewInt(2), n), d))
+		// Unreduced, with the denominator of the construction, to draw the same.
+		den := new(big.Int).Mul(new(big.Int).Mul(big.NewInt(2), n), new(big.Int).Mul(d, new(big.Int).Mul(t, t)))
+		num := new(big.Int).Quo(new(big.Int).Mul(gamma.Num(), den), gamma.Denom())
+		ok := true
+		for ; ok && num.Cmp(den) >= 0; num.Sub(num, den) {
+			ok = s.expFraction(one, one)
+		}
+		if ok && s.expFraction(num, den) {
+			return y
+		}
+	}
+}
+
+// Numbers of 64 bits, where they do, draw what integers without limits draw from
+// the same bytes, to the ends of the parameters.
+func TestWordsDrawWhatIntegersDraw(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		parameter := rapid.OneOf(rapid.Int64Range(1, 50), rapid.Int64Range(1, MaxParameter), rapid.Just(int64(MaxParameter)))
+		num, den, seed := parameter.Draw(t, "num"), parameter.Draw(t, "den"), rapid.Byte().Draw(t, "seed")
+		words, integers := New(seeded(seed)), wide{New(seeded(seed))}
+		for range 20 {
+			for name, draw := range map[string]func() (int64, error, *big.Int){
+				"Laplace": func() (int64, error, *big.Int) {
+					x, err := words.Laplace(num, den)
+					return x, err, integers.laplace(big.NewInt(num), big.NewInt(den))
+				},
+				"Gaussian": func() (int64, error, *big.Int) {
+					x, err := words.Gaussian(num, den)
+					return x, err, integers.gaussian(big.NewInt(num), big.NewInt(den))
+				},
+			} {
+				got, err, want := draw()
+				if beyond := new(big.Int).Abs(want); !beyond.IsInt64() {
+					if !errors.Is(err, ErrRandom) {
+						t.Fatalf("%s %d/%d: %d, %v, want a refusal of %d", name, num, den, got, err, want)
+					}
+				} else if err != nil || got != want.Int64() {
+					t.Fatalf("%s %d/%d: %d, %v, want %d", name, num, den, got, err, want)
+				}
+			}
+		}
+	})
+}
+
 // A source that fails gives no noise, at once or in the middle.
 func TestNoRandomnessNoNoise(t *testing.T) {
 	for n := range 40 {
