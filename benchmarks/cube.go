@@ -30,7 +30,7 @@ func (s *sheet) cube(ctx context.Context, most int) error {
 	}
 	spec := &columnar.Spec{Subject: "id", Dimensions: []columnar.Dimension{{Column: "k1", Codes: codes}, {Column: "k2", Codes: codes}},
 		Measures: []columnar.Measure{{Column: "m1", Want: columnar.Sum}, {Column: "m2", Want: columnar.Sum}, {Column: "m3", Want: columnar.Sum}}}
-	command := fmt.Sprintf("go run ./benchmarks -records 0 -cube %d", most)
+	command := fmt.Sprintf("go run ./benchmarks -records 0 -count 0 -cube %d", most)
 	for rows := min(1_000_000, most); rows <= most; rows *= 10 {
 		fmt.Fprintf(os.Stderr, "cube of %d rows\n", rows)
 		began := time.Now()

@@ -63,7 +63,7 @@ var suites = []suite{
 func main() {
 	records := flag.Int("records", 1_000_000, "records of the synthetic table that is published; 0: none")
 	cube := flag.Int("cube", 100_000_000, "rows of the largest cube, from a million on by tens; 0: none")
-	count := flag.Int("count", 5, "runs of each benchmark")
+	count := flag.Int("count", 5, "runs of each kernel's benchmark; 0: none")
 	out := flag.String("out", "", "file for JSON lines")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -87,6 +87,9 @@ func run(ctx context.Context, records, cube, count int, out string) error {
 		}
 	}
 	for _, b := range suites {
+		if count == 0 {
+			break
+		}
 		if err := s.suite(ctx, b, count); err != nil {
 			return fmt.Errorf("benchmarks of %s: %w", b.pkg, err)
 		}
