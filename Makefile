@@ -18,8 +18,8 @@ check: lint
 	go test -v -run 'TestAttacks$$' ./sdk
 	$(SLOW) go test -timeout 30m -v ./enclave/faults
 	go test -tags purego ./compute/...
-	cd benchmarks/peers && go vet ./... && go test ./...
 	.ci/generated
+	cd benchmarks/peers && go test -mod=mod ./...
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt would change these files: run gofmt -w"; exit 1; }
@@ -30,9 +30,10 @@ bench:
 	go run ./benchmarks
 
 # Compares every measure of compute/columnar with DuckDB's, and the speed. Needs a C linker: a
-# module of its own, whose prebuilt library comes through the module proxy.
+# module of its own, whose prebuilt library comes through the module proxy and whose versions
+# follow the main module's (-mod=mod).
 peers:
-	cd benchmarks/peers && go test ./... && go run .
+	cd benchmarks/peers && go test -mod=mod ./... && go run -mod=mod .
 
 fuzz:
 	.ci/fuzz $(FUZZTIME)

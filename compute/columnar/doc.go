@@ -53,6 +53,19 @@
 // contributions are asked for); with a Bound, Rows kept rows per subject. None of
 // it depends on the number of rows.
 //
+// # What bounds its speed
+//
+// Blocks of rows small enough for the caches go through: a table per coded dimension
+// makes one cell index of stored integers or dictionary indices; one pass adds the row and up
+// to three measures to slots that lie beside each other, and finds the block's largest
+// magnitude, which says whether 64 bits had the room. What is left is near what
+// memory yields: three sums by two integer keys take about 1.4 times a loop that looks nothing
+// up, checks nothing and wraps. Large integers and floating-point numbers are added
+// in 128 bits each, at about twice that. Plain texts are bounded by finding each among the
+// codes, some 10 ns a key: dictionary-code them. Subjects are bounded by misses of two hash
+// tables, of subjects and of pairs; each worker has its own, which are merged by one, so
+// that many pairs gain nothing from a second worker.
+//
 // # What it refuses
 //
 // More cells than MaxCells, with the number and the dimension to coarsen
