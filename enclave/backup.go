@@ -17,7 +17,6 @@ import (
 
 	"github.com/yingbi/yingbi/enclave/internal/archive"
 	"github.com/yingbi/yingbi/enclave/internal/world"
-	"github.com/yingbi/yingbi/enclave/release"
 	"github.com/yingbi/yingbi/enclave/sealed"
 	"github.com/yingbi/yingbi/enclave/state"
 	"github.com/yingbi/yingbi/policy/ledger"
@@ -264,17 +263,13 @@ func (b *backup) keysOf(path string) error {
 }
 
 func (b *backup) tables(s *world.Snapshot) error {
-	dir := filepath.Join(b.d.dir, tablesDir)
-	for v := range s.All {
-		if _, ok := s.Served(v.Product, v.Epoch, v.Version, b.d.clock()); !ok {
-			continue
-		}
-		path := release.TablePath(dir, v.Product, v.Epoch, v.Version)
+	for v, served := range b.d.kept(s) {
+		path := b.d.operandPath(v)
 		there, err := b.file(tablesDir, path, "")
 		if err != nil {
 			return err
 		}
-		if !there {
+		if !there && served {
 			return fmt.Errorf("%s is missing, which entry %d published: put it back, or publish %s again", path, v.Seq, v.Product)
 		}
 	}

@@ -139,7 +139,7 @@ var small = []string{ConfigFile, keyringFile, caFile}
 // folders are the folders of a domain that a backup has files of, each with the
 // endings that they have.
 var folders = map[string][]string{
-	certsDir: {".pem"}, policiesDir: {policySuffix}, sealedDir: {".parquet", ".keys"}, tablesDir: {".tbl"},
+	certsDir: {".pem"}, policiesDir: {policySuffix}, sealedDir: {".parquet", ".keys"}, tablesDir: operandEnds,
 }
 
 // checkItem holds a part to the few places that a domain has: a backup that

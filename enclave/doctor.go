@@ -15,7 +15,6 @@ import (
 	"github.com/yingbi/yingbi/compute/lookup"
 	"github.com/yingbi/yingbi/enclave/internal/world"
 	"github.com/yingbi/yingbi/enclave/keyring"
-	"github.com/yingbi/yingbi/enclave/release"
 	"github.com/yingbi/yingbi/enclave/state"
 	"github.com/yingbi/yingbi/policy/admission"
 	"github.com/yingbi/yingbi/policy/ledger"
@@ -353,25 +352,25 @@ func (e *doctor) products(w *admission.World) {
 // tables looks at the files that are served from, and at what they take.
 func (e *doctor) tables(ctx context.Context, d *Domain, s *world.Snapshot) {
 	served, largest := int64(0), int64(0)
-	for v := range s.All {
-		if _, ok := s.Served(v.Product, v.Epoch, v.Version, d.clock()); !ok {
-			continue
-		}
-		path := release.TablePath(filepath.Join(d.dir, tablesDir), v.Product, v.Epoch, v.Version)
+	for v, current := range d.kept(s) {
+		path := d.operandPath(v)
 		name := filepath.Join(tablesDir, filepath.Base(path))
 		info, err := os.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("it is not there: entry %d published it", v.Seq)
 		}
 		if err == nil && e.deep {
-			err = openOnce(ctx, d.ring, path, v.Lookup)
+			err = d.openOperand(ctx, v)
 		}
 		if err != nil {
 			e.fail(CheckTable, name, err)
 			continue
 		}
+		if !current {
+			continue // it takes no memory
+		}
 		served, largest = served+info.Size(), max(largest, info.Size())
-		e.find(CheckTable, Fine, name, info.Size(), v.Lookup.Population)
+		e.find(CheckTable, Fine, name, info.Size(), population(v))
 	}
 	if available, ok := memoryAvailable(); ok {
 		severity := Fine
@@ -396,11 +395,10 @@ func (e *doctor) tables(ctx context.Context, d *Domain, s *world.Snapshot) {
 // grows by about 2 KB a call.
 const minFree = 1 << 30
 
-// openOnce opens a table as serving would, every digest checked.
-func openOnce(ctx context.Context, secrets keyring.Secrets, path string, descriptor *lookup.Descriptor) error {
-	t, err := release.OpenTable(ctx, secrets, path, descriptor)
-	if err != nil {
-		return err
+// population is how many records or cells a version has.
+func population(v world.Version) int64 {
+	if v.Cells != nil {
+		return int64(v.Cells.Cells)
 	}
-	return t.Close()
+	return v.Lookup.Population
 }

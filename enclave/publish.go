@@ -250,15 +250,13 @@ func (p *publication) entries(w *admission.World, descriptor *lookup.Descriptor)
 	}}, entry}, nil
 }
 
-// removeOrphans removes table files that no entry names, and those of versions
-// that are not served any more.
+// removeOrphans removes operands' files that no entry names, and those that are
+// not kept any more.
 func (d *Domain) removeOrphans(s *world.Snapshot) error {
 	dir := filepath.Join(d.dir, tablesDir)
 	keep := map[string]bool{}
-	for v := range s.All {
-		if _, ok := s.Served(v.Product, v.Epoch, v.Version, d.clock()); ok {
-			keep[release.TablePath(dir, v.Product, v.Epoch, v.Version)] = true
-		}
+	for v := range d.kept(s) {
+		keep[d.operandPath(v)] = true
 	}
 	names, err := os.ReadDir(dir)
 	if err != nil {
@@ -266,7 +264,7 @@ func (d *Domain) removeOrphans(s *world.Snapshot) error {
 	}
 	for _, n := range names {
 		path := filepath.Join(dir, n.Name())
-		if keep[path] || !strings.HasSuffix(n.Name(), ".tbl") && !isTemp(n.Name()) {
+		if keep[path] || !isOperand(n.Name()) && !isTemp(n.Name()) {
 			continue
 		}
 		if err := os.Remove(path); err != nil {
@@ -305,7 +303,7 @@ func (d *Domain) dropLookups(ctx context.Context, s *world.Snapshot, product str
 	return nil
 }
 
-// Versions are a product's published versions, oldest first.
+// Versions are a verify product's published versions, oldest first.
 func (d *Domain) Versions(ctx context.Context, product string) ([]*lookup.Descriptor, error) {
 	s, err := d.world.Snapshot(ctx)
 	if err != nil {
@@ -313,7 +311,9 @@ func (d *Domain) Versions(ctx context.Context, product string) ([]*lookup.Descri
 	}
 	var out []*lookup.Descriptor
 	for _, v := range s.Versions(product) {
-		out = append(out, v.Lookup)
+		if v.Lookup != nil {
+			out = append(out, v.Lookup)
+		}
 	}
 	return out, nil
 }

@@ -15,7 +15,6 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/yingbi/yingbi/enclave/keyring"
-	"github.com/yingbi/yingbi/enclave/release"
 	"github.com/yingbi/yingbi/enclave/sealed"
 	"github.com/yingbi/yingbi/enclave/state"
 	"github.com/yingbi/yingbi/policy/audit"
@@ -180,26 +179,19 @@ func (d *Domain) verifySealed(r *restore) error {
 	return nil
 }
 
-// verifyTables opens every table that is served, which holds all of it to its
+// verifyTables opens every operand that is kept, which holds all of it to its
 // descriptor in the log.
 func (d *Domain) verifyTables(r *restore) error {
 	s, err := d.world.Snapshot(r.ctx)
 	if err != nil {
 		return err
 	}
-	for v := range s.All {
-		if _, ok := s.Served(v.Product, v.Epoch, v.Version, d.clock()); !ok {
-			continue
-		}
-		path := release.TablePath(filepath.Join(d.dir, tablesDir), v.Product, v.Epoch, v.Version)
-		table, err := release.OpenTable(r.ctx, d.ring, path, v.Lookup)
-		if errors.Is(err, fs.ErrNotExist) && !r.held(tablesDir+"/"+filepath.Base(path)) {
+	for v := range d.kept(s) {
+		err := d.openOperand(r.ctx, v)
+		if errors.Is(err, fs.ErrNotExist) && !r.held(tablesDir+"/"+filepath.Base(d.operandPath(v))) {
 			continue // not in force any more when the backup was made, by its clock
 		}
 		if err != nil {
-			return err
-		}
-		if err := table.Close(); err != nil {
 			return err
 		}
 	}

@@ -304,7 +304,8 @@ func (d *Domain) RetireKeys(ctx context.Context, product string, dryRun bool) ([
 	return out, d.destroyGone(ctx)
 }
 
-// epochsOf yields the newest version of every epoch of a product, or of all.
+// epochsOf yields the newest version of every epoch of a product, or of all, that
+// has a key: released cells have none.
 func epochsOf(s *world.Snapshot, product string) func(yield func(world.Version) bool) {
 	return func(yield func(world.Version) bool) {
 		for _, held := range s.World.Catalogue().Products() {
@@ -316,7 +317,7 @@ func epochsOf(s *world.Snapshot, product string) func(yield func(world.Version) 
 				if !ok {
 					break
 				}
-				if !yield(v) {
+				if v.Lookup != nil && !yield(v) {
 					return
 				}
 			}

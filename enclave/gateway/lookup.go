@@ -100,6 +100,9 @@ func (g *Gateway) readable(s *world.Snapshot, j *state.Job, version int) (world.
 }
 
 func (g *Gateway) checkQueries(v world.Version, queries [][]byte) error {
+	if v.Lookup == nil {
+		return refuse(ledger.ReasonUnknownJob, "job") // it was for cells: there is nothing to look up
+	}
 	if len(queries) == 0 || len(queries) > g.QueriesPerCall {
 		return refuse(ledger.ReasonBadRequest, "limits.queriesPerCall", "queries", fmt.Sprint(len(queries)), "limit", fmt.Sprint(g.QueriesPerCall))
 	}

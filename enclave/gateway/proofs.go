@@ -206,7 +206,7 @@ func (g *Gateway) PublicPart(ctx context.Context, _ vocabulary.Identity, digest 
 	}
 	now := g.time.now()
 	for v := range s.All {
-		if v.Lookup.Lattice.Answer != digest {
+		if v.Lookup == nil || v.Lookup.Lattice.Answer != digest {
 			continue
 		}
 		if _, ok := s.Served(v.Product, v.Epoch, v.Version, now); !ok {

@@ -8,6 +8,7 @@
 package world
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,10 +19,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/yingbi/yingbi/compute/cells"
 	"github.com/yingbi/yingbi/compute/lookup"
 	"github.com/yingbi/yingbi/enclave/state"
 	"github.com/yingbi/yingbi/policy/admission"
 	"github.com/yingbi/yingbi/policy/ledger"
+	"github.com/yingbi/yingbi/policy/vocabulary"
 )
 
 // Snapshot is the world as of the control entry Seq. It is shared: nothing in
@@ -33,6 +36,7 @@ type Snapshot struct {
 
 	versions map[string][]Version // by product, in the order of publication
 	keys     map[string]string    // see InForce
+	data     map[int64]int64      // by import: the one that brought its data, where it only seals it anew
 }
 
 // InForce is the name of the newest key of a kind, server-tls or wrap, that an
@@ -46,10 +50,14 @@ type Version struct {
 	Seq            int64     // the publish entry
 	At             time.Time // its time
 	Superseded     time.Time // when the product's next version was published; zero: it is the newest
-	Document       string    // digest of the product's document
-	Digest         string    // of the descriptor
+	Import         int64     // the import's entry that it was made from
+	Doc            *vocabulary.Product
+	Document       string // its digest
+	Digest         string // of the descriptor
 
+	// One of the two, by the product's type.
 	Lookup *lookup.Descriptor // of a masked table
+	Cells  *cells.Descriptor  // of released cells
 }
 
 // Versions are a product's published versions, oldest first.
@@ -95,6 +103,24 @@ func (s *Snapshot) Served(product string, epoch, version int, now time.Time) (Ve
 	return v, ok && now.Before(v.Superseded.Add(doc.Grace()))
 }
 
+// Tells says whether a version is cells under disclosure control over the data of
+// an import: whoever may have read them knows something of it.
+func (s *Snapshot) Tells(v Version, imported int64) bool {
+	return v.Cells != nil && v.Cells.Regime == cells.RegimeDisclosure && s.data[v.Import] == s.data[imported]
+}
+
+// Told are the versions that tell of an import's data, oldest first.
+func (s *Snapshot) Told(imported int64) []Version {
+	var out []Version
+	for v := range s.All {
+		if s.Tells(v, imported) {
+			out = append(out, v)
+		}
+	}
+	slices.SortFunc(out, func(a, b Version) int { return cmp.Compare(a.Seq, b.Seq) })
+	return out
+}
+
 // Follower makes snapshots of one database.
 type Follower struct {
 	store   *state.Store
@@ -105,7 +131,7 @@ type Follower struct {
 // NewFollower begins before the first entry.
 func NewFollower(store *state.Store) *Follower {
 	f := &Follower{store: store}
-	f.current.Store(&Snapshot{Seq: -1, World: admission.NewWorld(), versions: map[string][]Version{}, keys: map[string]string{}})
+	f.current.Store(&Snapshot{Seq: -1, World: admission.NewWorld(), versions: map[string][]Version{}, keys: map[string]string{}, data: map[int64]int64{}})
 	return f
 }
 
@@ -141,7 +167,7 @@ func (f *Follower) fold(ctx context.Context, s *Snapshot) (*Snapshot, error) {
 	for p, vs := range s.versions {
 		next.versions[p] = vs
 	}
-	next.keys = maps.Clone(s.keys)
+	next.keys, next.data = maps.Clone(s.keys), maps.Clone(s.data)
 	err := f.store.Entries(ctx, s.Seq+1, state.Filter{Control: true}, func(seq int64, _ [ledger.SaltSize]byte, entry []byte) error {
 		e, err := ledger.Decode(entry)
 		if err != nil {
@@ -169,23 +195,54 @@ func (s *Snapshot) take(e *ledger.Entry) error {
 		kind, _, _ := strings.Cut(k.ID, "/")
 		s.keys[kind] = k.ID
 	}
+	if i := e.Import; i != nil {
+		s.data[e.Seq] = e.Seq
+		if i.Reseals != 0 {
+			s.data[e.Seq] = s.data[i.Reseals]
+		}
+	}
 	if e.Publish == nil {
 		return nil
 	}
-	d, err := lookup.DecodeDescriptor(e.Publish.Descriptor)
+	v, err := published(e)
 	if err != nil {
 		return fmt.Errorf("the descriptor in entry %d: %w", e.Seq, err)
 	}
-	if d.Product != e.Publish.Product || d.Epoch != e.Publish.Epoch || d.Version != e.Publish.Version {
-		return errors.New("the ledger contradicts itself: a descriptor of another version than its entry")
-	}
-	vs := slices.Clone(s.versions[d.Product])
+	v.Doc, _, _ = s.World.Product(v.Product)
+	vs := slices.Clone(s.versions[v.Product])
 	if n := len(vs); n > 0 {
-		vs[n-1].Superseded = e.Time.Time
+		vs[n-1].Superseded = v.At
 	}
-	s.versions[d.Product] = append(vs, Version{
-		Product: d.Product, Epoch: d.Epoch, Version: d.Version, Seq: e.Seq, At: e.Time.Time,
-		Document: d.Document, Digest: ledger.Digest(e.Publish.Descriptor), Lookup: d,
-	})
+	s.versions[v.Product] = append(vs, v)
 	return nil
+}
+
+// published is the version that an entry publishes.
+func published(e *ledger.Entry) (Version, error) {
+	p := e.Publish
+	v := Version{Product: p.Product, Epoch: p.Epoch, Version: p.Version, Seq: e.Seq, At: e.Time.Time, Import: p.Import, Digest: ledger.Digest(p.Descriptor)}
+	var product string
+	var epoch, version int
+	if p.Regime == "" {
+		d, err := lookup.DecodeDescriptor(p.Descriptor)
+		if err != nil {
+			return v, err
+		}
+		v.Lookup, v.Document = d, d.Document
+		product, epoch, version = d.Product, d.Epoch, d.Version
+	} else {
+		d, err := cells.DecodeDescriptor(p.Descriptor)
+		if err != nil {
+			return v, err
+		}
+		if d.Regime != p.Regime || d.Rho != p.Rho {
+			return v, errors.New("the ledger contradicts itself: it is of another regime than its entry")
+		}
+		v.Cells, v.Document = d, d.Document
+		product, epoch, version = d.Product, d.Epoch, d.Version
+	}
+	if product != v.Product || epoch != v.Epoch || version != v.Version {
+		return v, errors.New("the ledger contradicts itself: it is of another version than its entry")
+	}
+	return v, nil
 }

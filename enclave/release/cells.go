@@ -1,0 +1,99 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/yingbi/yingbi/compute/cells"
+	"github.com/yingbi/yingbi/compute/fingerprint"
+	"github.com/yingbi/yingbi/enclave/keyring"
+)
+
+// CellsPath is where a publication's cells lie.
+func CellsPath(dir, product string, epoch, version int) string {
+	return filepath.Join(dir, fmt.Sprintf("%s-%d-%d.cells", product, epoch, version))
+}
+
+// fingerprintName is the name of the secret that a product's fingerprints are
+// computed from, in all of its publications: a copy can be traced as long as it
+// is kept.
+func fingerprintName(product string) string { return "prf/fingerprint/" + product }
+
+// Cells are the released cells 可公开单元 of a publication, open: what queries for
+// cells are answered from. They may be used by many goroutines until Zero.
+type Cells struct {
+	descriptor *cells.Descriptor
+	table      *cells.Table
+	key        *[32]byte // of fingerprints; nil: the product has none
+	starts     []int64   // of each group, the index of its first cell across the publication
+}
+
+// OpenCells opens the file at path, which has to be the one that the descriptor
+// names by digest.
+func OpenCells(ctx context.Context, secrets keyring.Secrets, path string, d *cells.Descriptor) (*Cells, error) {
+	table, err := cells.ReadFile(path, d)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s epoch %d: %w: put the file back from a backup, or publish the product again",
+			ErrTable, d.Product, d.Epoch, err)
+	}
+	c := &Cells{descriptor: d, table: table, starts: make([]int64, len(table.Groups))}
+	for g := 1; g < len(c.starts); g++ {
+		c.starts[g] = c.starts[g-1] + int64(len(table.Groups[g-1].Status))
+	}
+	if !d.Fingerprint {
+		return c, nil
+	}
+	secret, err := secrets.Secret(ctx, fingerprintName(d.Product))
+	if err != nil {
+		return nil, fmt.Errorf("the key of %s's fingerprints: %w", d.Product, err)
+	}
+	defer clear(secret)
+	if len(secret) != len(c.key) {
+		return nil, fmt.Errorf("the key of %s's fingerprints has %d bytes", d.Product, len(secret))
+	}
+	c.key = (*[32]byte)(append([]byte(nil), secret...))
+	return c, nil
+}
+
+// Descriptor is what the cells were published as. Do not change it.
+func (c *Cells) Descriptor() *cells.Descriptor { return c.descriptor }
+
+// Select takes the cells of a selection, which is of this publication's
+// descriptor, as they are delivered to a recipient: with its fingerprint, where
+// the product has one. The same call gives the same figures, whenever.
+func (c *Cells) Select(s *cells.Selection, recipient string) (*cells.View, error) {
+	if c.key == nil {
+		return c.table.Select(s, nil)
+	}
+	m, err := fingerprint.New(c.key, fmt.Sprintf("%s/%d", c.descriptor.Product, c.descriptor.Epoch), recipient)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Zero()
+	return c.table.Select(s, c.marking(m))
+}
+
+// marking rounds as the marker does. A bin of a histogram is a measure of its
+// own.
+func (c *Cells) marking(m *fingerprint.Marker) cells.Rounding {
+	return func(group, measure int, indices []uint32, values []int64) error {
+		of := &c.descriptor.Measures[measure]
+		name := of.Name
+		if of.Bin != "" {
+			name += " " + of.Bin
+		}
+		r, err := m.Measure(name, of.Round)
+		for i := 0; i < len(indices) && err == nil; i++ {
+			values[i], err = r.Cell(c.starts[group]+int64(indices[i]), values[i])
+		}
+		return err
+	}
+}
+
+// Zero clears the key.
+func (c *Cells) Zero() {
+	if c.key != nil {
+		clear(c.key[:])
+	}
+}
