@@ -157,6 +157,17 @@ func attack(t tester, table Table, r *Result, earlier ...Published) (solved, gav
 	return attackAs(t, table, 1, append([]Published{r.Published()}, earlier...))
 }
 
+// contributors are those listed in some atoms, also with nothing.
+func contributors(table Table, atoms []int) []uint64 {
+	var s []uint64
+	for _, a := range atoms {
+		for _, c := range table.Atoms[a].Top {
+			s = append(s, c.Subject)
+		}
+	}
+	return s
+}
+
 // attackAs takes every nth subject only, the outsider first.
 func attackAs(t tester, table Table, nth int, all []Published) (solved, gaveUp int) {
 	t.Helper()
@@ -193,7 +204,7 @@ func attackAs(t tester, table Table, nth int, all []Published) (solved, gaveUp i
 					value += float64(table.Atoms[a].Value)
 					inside += e.own[a]
 				}
-				if c.Subjects == 1 && inside == value && s != 0 {
+				if c.Subjects == 1 && s == contributors(table, c.Atoms)[0] {
 					continue // it knows its own
 				}
 				width := float64(c.Protection)

@@ -113,7 +113,7 @@ func protect(ctx context.Context, table Table, rules Rules, earlier []Published)
 	if err != nil {
 		return nil, err
 	}
-	p := &protector{table: table, earlier: earlier, work: &work{ctx: ctx}, result: &Result{Cells: make([]ResultCell, len(table.Cells))}}
+	p := &protector{table: table, earlier: earlier, work: &work{ctx: ctx, cells: len(table.Cells), atoms: len(table.Atoms)}, result: &Result{Cells: make([]ResultCell, len(table.Cells))}}
 	for i, c := range table.Cells {
 		rule, protection, err := rules.sensitive(&c, values[i])
 		if err != nil {
@@ -240,7 +240,7 @@ func (p *protector) remember(earlier []Published) error {
 			value, _, _, err := p.table.union(c.Atoms)
 			switch {
 			case err != nil:
-			case c.Status != Released && (c.Protection < 0 || c.Protection > 100*MaxValue):
+			case c.Status != Released && (c.Protection < 0 || c.Protection > maxWidth):
 				err = fmt.Errorf("%w: a protection of %d", ErrTable, c.Protection)
 			case c.Status == Released && (value < c.Low || value > c.High || c.Low < 0 || c.High > 1<<50):
 				err = fmt.Errorf("%w: it was released as something from %d to %d, which it is not", ErrTable, c.Low, c.High)

@@ -113,6 +113,9 @@ func (r Rules) sensitive(c *Cell, value int64) (Rule, int64, error) {
 			breaks(Percent, level)
 		}
 	}
+	if width > maxWidth {
+		return None, 0, fmt.Errorf("%w: the rules ask for a protection of %d, which is at most %d", ErrTooLarge, width, int64(maxWidth))
+	}
 	return rule, width, nil
 }
 

@@ -29,15 +29,16 @@ type dictionary struct {
 
 // work counts entries touched over one call of Protect.
 type work struct {
-	ctx  context.Context
-	done float64
+	ctx          context.Context
+	cells, atoms int // of the table
+	done         float64
 }
 
 // spend says whether more may be done.
 func (w *work) spend(entries int) error {
 	w.done += float64(entries)
 	if w.done > MaxWork {
-		return fmt.Errorf("%w: the work is beyond %g steps", ErrTooLarge, MaxWork)
+		return fmt.Errorf("%w: %d cells over %d atoms ask for more than %g steps; publish fewer margins, or coarser codes", ErrTooLarge, w.cells, w.atoms, MaxWork)
 	}
 	return w.ctx.Err()
 }
@@ -88,7 +89,7 @@ func (d *dictionary) maximise(goal float64, accept func() bool) (bool, error) {
 			return false, nil // every variable that matters has bounds
 		}
 		gain := math.Abs(d.reduced[j])
-		if value < goal && value+gain*step >= goal {
+		if value < goal && value+float64(gain*step) >= goal {
 			// The point on the way at which the goal is met: integral for tables whose
 			// relations are totally unimodular.
 			part := (goal - value) / gain
@@ -100,7 +101,7 @@ func (d *dictionary) maximise(goal float64, accept func() bool) (bool, error) {
 			value = goal
 		}
 		d.move(j, direction*step)
-		value += gain * step
+		value += float64(gain * step)
 		if step > tiny {
 			stuck = 0
 		} else {

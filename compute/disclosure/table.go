@@ -16,6 +16,11 @@ const (
 	// MaxValue bounds the sum of all atoms. Below it every float64 that the search
 	// for a witness handles is an exact integer.
 	MaxValue = 1 << 45
+	// maxWidth bounds a protection, and maxChange by how much a witness raises an
+	// atom: the search goes to four times the protection. No sum over MaxAtoms of
+	// them overflows.
+	maxWidth  = 1 << 48
+	maxChange = 1 << 50
 	// MaxDictionary bounds the entries of a dictionary of the simplex method:
 	// relations times unknowns.
 	MaxDictionary = 1 << 24
@@ -242,7 +247,7 @@ func consistent(value, subjects int64, top []Contribution) error {
 	if sum > value || rest == 0 && sum != value {
 		return fmt.Errorf("%w: its contributions sum to %d, its value is %d", ErrTable, sum, value)
 	}
-	if n := len(top); rest > 0 && (value-sum)/rest > top[n-1].Value {
+	if n := len(top); rest > 0 && (value-sum+rest-1)/rest > top[n-1].Value {
 		return fmt.Errorf("%w: what %d subjects more contribute is above the smallest listed", ErrTable, rest)
 	}
 	return nil

@@ -32,10 +32,15 @@ func (w *witness) keeps(r *relation) bool {
 // changed table for possible.
 func (w *witness) possible(atoms []Atom, own []contribution) bool {
 	for a, change := range w.change {
-		if atoms[a].Value+change < 0 {
-			return false
+		if change < -atoms[a].Value || change > maxChange || atoms[a].Subjects == 0 {
+			return false // that an atom is empty may be known
 		}
 	}
+	return w.spares(atoms, own)
+}
+
+// spares says whether the witness undercuts none of these contributions.
+func (w *witness) spares(atoms []Atom, own []contribution) bool {
 	for _, c := range own {
 		if atoms[c.atom].Value+w.change[c.atom] < c.value {
 			return false
@@ -59,6 +64,7 @@ func (p *protector) prove(t *target) error {
 	for _, a := range t.atoms {
 		within[a] = true
 	}
+	only, alone := p.only(t)
 	for _, side := range []int64{+1, -1} {
 		base := aim{target: t, side: side, goal: t.width}
 		if side < 0 {
@@ -85,14 +91,17 @@ func (p *protector) prove(t *target) error {
 					inside += c.value
 				}
 			}
-			if all && (side > 0 || inside == 0) || t.subjects == 1 && inside == t.value {
+			if all && (side > 0 || inside == 0) || alone && s.subject == only {
 				continue // proved above, or it is the cell's one subject
 			}
 			if side < 0 {
 				one.goal = min(t.width, t.value-inside)
 			}
-			if base.goal > 0 && p.accept(outside, one) {
-				p.result.Report.Witnesses++
+			if err := p.work.spend(len(s.own)); err != nil {
+				return err
+			}
+			if base.goal > 0 && outside.spares(p.table.Atoms, s.own) {
+				p.result.Report.Witnesses++ // its goal is no further
 				continue
 			}
 			if err := p.insist(one); err != nil {
@@ -101,6 +110,15 @@ func (p *protector) prove(t *target) error {
 		}
 	}
 	return nil
+}
+
+// only is the one subject of a target that has one. It stands in the first atom
+// that is not empty, also with a contribution of zero.
+func (p *protector) only(t *target) (subject uint64, alone bool) {
+	if in := p.inhabited(t.atoms); t.subjects == 1 && len(in) > 0 {
+		return p.table.Atoms[in[0]].Top[0].Subject, true
+	}
+	return 0, false
 }
 
 // everything is the largest contribution to every atom, as if one attacker knew
@@ -133,7 +151,12 @@ func (p *protector) insist(a aim) error {
 			}
 			repaired = true
 		}
-		if more == 0 && !p.another(a) {
+		if more > 0 {
+			continue
+		}
+		if some, err := p.another(a); err != nil {
+			return err
+		} else if !some {
 			return fmt.Errorf("%w: a cell of %d atoms", ErrExposed, len(a.atoms))
 		}
 	}
@@ -141,34 +164,36 @@ func (p *protector) insist(a aim) error {
 
 // another suppresses the cheapest released cell that shares an atom with the
 // target, or else the cheapest of all.
-func (p *protector) another(a aim) bool {
+func (p *protector) another(a aim) (bool, error) {
+	within := map[int]bool{}
+	for _, x := range a.atoms {
+		within[x] = true
+	}
 	best, near := -1, false
 	for i := range p.result.Cells {
 		if p.result.Cells[i].Status != Released {
 			continue
 		}
 		r := &p.relations[i]
-		close := slices.ContainsFunc(r.atoms, func(x int) bool { return slices.Contains(a.atoms, x) })
-		if best < 0 || close && !near || close == near && r.cost < p.relations[best].cost {
-			best, near = i, close
+		if err := p.work.spend(len(r.atoms)); err != nil {
+			return false, err
+		}
+		shares := slices.ContainsFunc(r.atoms, func(x int) bool { return within[x] })
+		if best < 0 || shares && !near || shares == near && r.cost < p.relations[best].cost {
+			best, near = i, shares
 		}
 	}
 	if best >= 0 {
 		p.suppress(best, Complementary)
 	}
-	return best >= 0
+	return best >= 0, nil
 }
 
 // accept verifies a witness for an aim exactly: in integers, against every
 // relation in force. Nothing else in this package is trusted.
 func (p *protector) accept(w *witness, a aim) bool {
-	if w.sum(a.atoms)*a.side < a.goal || !w.possible(p.table.Atoms, a.own) {
+	if !w.possible(p.table.Atoms, a.own) || w.sum(a.atoms)*a.side < a.goal {
 		return false
-	}
-	for i := range w.change {
-		if p.table.Atoms[i].Subjects == 0 {
-			return false // that an atom is empty may be known
-		}
 	}
 	sums := map[int]int64{} // a relation that is not among these does not change
 	for i, change := range w.change {
