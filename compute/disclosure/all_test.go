@@ -3,6 +3,7 @@ package disclosure
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -121,6 +122,24 @@ func TestEnumerationOfJointPublications(t *testing.T) {
 	})
 	if answers < 120 {
 		t.Fatalf("%d answers: most is refused", answers)
+	}
+}
+
+// What is not promised, as the package comment says: a count, a sum and a sum of
+// squares of three break no rule, and each of the three can solve for the others.
+func TestSquaresTellContributions(t *testing.T) {
+	values := []int64{40, 41, 43}
+	sums := people(0, 1, values...)
+	counts, squares := people(0, 1, 1, 1, 1), people(0, 1, 40*40, 41*41, 43*43)
+	cell := [][]int{{0}}
+	results, err := ProtectAll(context.Background(), []Table{tabulate(1, counts, cell, 3), tabulate(1, sums, cell, 3), tabulate(1, squares, cell, 3)}, plain, nil)
+	if err != nil || results[2].Report.Released != 1 {
+		t.Fatal(err, results)
+	}
+	left, leftSquares := results[1].Cells[0].Value-values[0], results[2].Cells[0].Value-values[0]*values[0]
+	root := int64(math.Sqrt(float64(2*leftSquares - left*left))) // the difference of the other two
+	if (left+root)/2 != values[2] || (left-root)/2 != values[1] {
+		t.Fatal("the limitation is gone: the package comment is to say so")
 	}
 }
 

@@ -113,6 +113,69 @@ func TestHiddenZeroCell(t *testing.T) {
 	}
 }
 
+// The cell of one subject who contributes nothing is hidden from the others too:
+// the one with all of the row's total would know it to be zero.
+func TestOneSubjectOfZero(t *testing.T) {
+	rows := append(people(0, 1, 0), people(1, 2, 50, 0)...)
+	table := tabulate(2, rows, [][]int{{0}, {1}, {0, 1}}, 3)
+	table.Cells[1].Withheld = true
+	r := mustProtect(t, table, Rules{MinSubjects: 2})
+	if s := status(r); s[2] != Suppressed {
+		t.Fatalf("%v", s)
+	}
+	attack(t, table, r)
+}
+
+// What an earlier publication promised does not stand in for what the present
+// rules ask for.
+func TestNarrowPromiseBefore(t *testing.T) {
+	rows := append(people(0, 1, 50, 50), append(crowd(1), crowd(2)...)...)
+	table := tabulate(3, rows, [][]int{{0, 1}, {1}}, 3)
+	rules := Rules{MinSubjects: 3, Base: 5} // the rounding leaves ±4 open, the rule asks for 30
+	before := Published{Cells: []PublishedCell{{Atoms: []int{0}, Protection: 1, Subjects: 2}}}
+	for _, earlier := range [][]Published{nil, {before}} {
+		if r := mustProtect(t, table, rules, earlier...); r.Report.Released != 1 {
+			t.Fatalf("after %v: %v", earlier, status(r))
+		}
+	}
+}
+
+// A difference that earlier publications narrow below its protection, but leave open
+// by less, is not given away for that.
+func TestNarrowedDifferenceStaysOpen(t *testing.T) {
+	rows := append(crowd(0), micro{1, 1, 40}, micro{1, 2, 30})
+	// The subject of atoms 1 and 2 has 70, of which 30 percent are 21; known is that
+	// it has from 60 to 80.
+	before := Published{Cells: []PublishedCell{
+		{Atoms: []int{1, 2}, Status: Released, Low: 60, High: 80},
+		{Atoms: []int{0, 1, 2}, Status: Released, Low: 205, High: 205},
+	}}
+	second := tabulate(3, rows, [][]int{{0}}, 3)
+	r := mustProtect(t, second, plain, before)
+	if r.Report.Released != 0 {
+		t.Fatal("the difference can be computed")
+	}
+}
+
+// Three publications, of which the second was kept from giving away its difference
+// to the first: nor does the third, by two cells that sum to what was suppressed.
+func TestDifferenceOfEarlierPublications(t *testing.T) {
+	rows := append(crowd(0), append(crowd(1), micro{1, 2, 40}, micro{1, 3, 30})...)
+	var before []Published
+	for i, cells := range [][][]int{{{0, 1, 2, 3}}, {{0, 1}}, {{0}, {1}}} {
+		table := tabulate(4, rows, cells, 3)
+		r := mustProtect(t, table, plain, before...)
+		if want := []int{1, 0, 1}[i]; r.Report.Released != want {
+			t.Fatalf("publication %d: %+v", i+1, r.Report)
+		}
+		kept, err := Earlier(table.Atoms, again(table.Cells, r), plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before = append(before, kept)
+	}
+}
+
 // A margin with one cell is that cell.
 func TestOneSubjectInAMarginOfOne(t *testing.T) {
 	rows := append(people(0, 1, 5), crowd(1)...)

@@ -3,34 +3,36 @@ package disclosure
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 )
 
 // imply adds as targets what nobody asked to publish and somebody might compute:
-// sensitive atoms, and sensitive differences between a cell of this table and one
-// of an earlier publication that contains it or is contained in it.
+// sensitive atoms, and sensitive differences between a released cell of an earlier
+// publication and a cell of another that contains it or is contained in it: of this
+// table, or of an earlier one that suppressed it.
 func (p *protector) imply(rules Rules, earlier []Published) error {
-	aimed := map[string]bool{}
+	aimed := map[string]int64{} // the width already asked for
 	for _, t := range p.targets {
-		aimed[key(t.atoms)] = true
+		aimed[key(t.atoms)] = max(aimed[key(t.atoms)], t.width)
 	}
 	add := func(c *Cell, value int64) error {
 		k := key(c.Atoms)
-		if aimed[k] || c.Subjects == 0 {
-			return nil
-		}
 		_, width, err := rules.sensitive(c, value)
-		if err != nil || width == 0 {
+		if err != nil || width <= aimed[k] {
 			return err
 		}
-		aimed[k] = true
+		t := target{atoms: c.Atoms, value: value, width: width, subjects: c.Subjects}
 		if len(c.Atoms) > 1 {
-			if known, err := p.known(&target{atoms: c.Atoms, value: value, width: width, subjects: c.Subjects}); known || err != nil {
+			if t.width, err = p.open(t, aimed[k]); err != nil {
 				return err
 			}
 		}
-		p.aim(c.Atoms, value, width, c.Subjects)
-		p.result.implied = append(p.result.implied, PublishedCell{Atoms: c.Atoms, Protection: width, Subjects: c.Subjects})
+		if t.width > aimed[k] {
+			aimed[k] = t.width
+			p.targets = append(p.targets, t)
+			p.result.implied = append(p.result.implied, PublishedCell{Atoms: t.atoms, Protection: t.width, Subjects: t.subjects})
+		}
 		return nil
 	}
 	for i, a := range p.table.Atoms {
@@ -38,30 +40,50 @@ func (p *protector) imply(rules Rules, earlier []Published) error {
 			continue // nothing is published about it
 		}
 		if err := add(&Cell{Atoms: []int{i}, Subjects: a.Subjects, Top: a.Top}, a.Value); err != nil {
-			return err
+			return fmt.Errorf("atom %d: %w", i, err)
 		}
 	}
-	for i := range p.table.Cells {
-		own := p.inhabited(p.table.Cells[i].Atoms)
-		for _, e := range earlier {
-			for j := range e.Cells {
-				if e.Cells[j].Status != Released {
-					continue
-				}
-				a, b := own, p.inhabited(e.Cells[j].Atoms)
-				if len(a) < len(b) {
-					a, b = b, a
-				}
-				if err := p.work.spend(len(e.Cells[j].Atoms)); err != nil {
-					return err
-				}
-				rest, ok := difference(a, b)
-				if !ok || len(rest) == 0 {
-					continue
-				}
-				c, value := p.estimate(rest, rules)
-				if err := add(c, value); err != nil {
-					return err
+	return p.subtract(earlier, func(rest []int) error {
+		return add(p.estimate(rest, rules))
+	})
+}
+
+// subtract gives the differences that are not empty of the released cells of every
+// earlier publication and the cells of this table, or the suppressed ones of
+// another earlier publication.
+func (p *protector) subtract(earlier []Published, each func(rest []int) error) error {
+	released, others := make([][][]int, len(earlier)), make([][][]int, len(earlier)+1)
+	for i, e := range earlier {
+		for _, c := range e.Cells {
+			if c.Status == Released {
+				released[i] = append(released[i], p.inhabited(c.Atoms))
+			} else {
+				others[i] = append(others[i], p.inhabited(c.Atoms))
+			}
+		}
+	}
+	for _, c := range p.table.Cells {
+		others[len(earlier)] = append(others[len(earlier)], p.inhabited(c.Atoms))
+	}
+	for i := range released {
+		for k := range others {
+			if i == k {
+				continue // within one publication nothing is subtracted
+			}
+			for _, x := range others[k] {
+				for _, y := range released[i] {
+					if err := p.work.spend(1 + min(len(x), len(y))); err != nil {
+						return err
+					}
+					a, b := x, y
+					if len(a) < len(b) {
+						a, b = b, a
+					}
+					if rest, ok := difference(a, b); ok && len(rest) > 0 {
+						if err := each(rest); err != nil {
+							return err
+						}
+					}
 				}
 			}
 		}
@@ -71,17 +93,22 @@ func (p *protector) imply(rules Rules, earlier []Published) error {
 
 var errUnproved = errors.New("no witness")
 
-// known says that a difference could be inferred from the earlier publications
-// alone. What the present table does then is no matter: it was taken for safe
-// before, and an estimate errs on the side of caution.
-func (p *protector) known(t *target) (bool, error) {
+// open is the width up to which the earlier publications alone leave a difference
+// open, found by halving; or at most least, if it is no more than that. What is
+// narrower was known before: it is not for the present table to take back, and an
+// estimate errs on the side of caution.
+func (p *protector) open(t target, least int64) (int64, error) {
+	defer func() {
+		p.trial, p.system, p.pool, p.last, p.result.Report.Witnesses = false, nil, nil, nil, 0
+	}()
 	p.trial, p.system = true, nil
-	err := p.prove(t)
-	p.trial, p.system, p.pool, p.last, p.result.Report.Witnesses = false, nil, nil, nil, 0
-	if errors.Is(err, errUnproved) {
-		return true, nil
+	for ; t.width > least; t.width /= 2 {
+		err := p.prove(&t)
+		if !errors.Is(err, errUnproved) {
+			return t.width, err
+		}
 	}
-	return false, err
+	return t.width, nil
 }
 
 // estimate makes a cell of a union of atoms for which no statistics were given,

@@ -17,8 +17,11 @@
 // disclosure control" (1981). The same width is asked for below as above. The
 // rules apply to cells, to atoms on which something is published, and to the
 // differences between a released cell of an earlier publication and a cell of the
-// table where one contains the other. Complementary cells have no protection of
-// their own.
+// table, or one that another earlier publication suppressed, where one contains the
+// other. A difference of several atoms for which no witness is found after the
+// earlier publications alone keeps half of its protection, or a quarter, and so on:
+// what these leave open, the table does not close. Complementary cells have no
+// protection of their own.
 //
 // # What is proved
 //
@@ -69,15 +72,30 @@
 //     a supposed table can sometimes exclude that table.
 //   - The bounds left open are the promise; how likely values in them are, is not.
 //   - Unions of cells that are neither cells nor atoms nor such differences are not
-//     held against the rules: two suppressed cells' sum may be known.
-//   - What one measure tells about another, or about the same cell of another
-//     (a sum of squares about a sum), is not modelled: ProtectAll only suppresses
-//     them together. A mean is its sum and its count.
+//     held against the rules: two suppressed cells' sum may be known, which is a
+//     subject's total where it is alone in both.
+//   - A subject that is among the largest of a cell and in none of its atoms is no
+//     attacker: it knows contributions that are not listed.
+//   - A bound on contributions that the public knows (an answer of 0 or 1, a limit) is
+//     not modelled, nor that the count of a cell that is not empty is at least 1:
+//     what is known is that nothing is negative.
+//   - What holds for a whole group is released: a zero tells that everybody in it has
+//     nothing, an empty cell that nobody is in it, and a cell as large as its margin
+//     that everybody of the margin is in it, however many they are.
+//   - What one measure tells about another, or about the same cell of another, is not
+//     modelled: ProtectAll only suppresses them together. Where the count, the sum
+//     and the sum of squares of three subjects are released, each knows the other
+//     two's contributions, whatever P is. A mean is its sum and its count, a variance
+//     all three. Ask a cohort of more where squares are published.
 //   - Earlier publications have to be of the same data. Different data, as in another
 //     epoch, is not checked.
 //   - ErrExposed also comes where a witness exists and the search misses it.
-//   - Its time depends on the data, and so do its refusals.
+//   - Its time depends on the data, and so do its refusals, whose texts may hold
+//     values: like the report they are for the operator.
 //
 // Beyond MaxAtoms, MaxCells, MaxDictionary or MaxWork a table is refused with
-// ErrTooLarge and its size. A thousand cells in three dimensions can be beyond.
+// ErrTooLarge and its size. Sparse tables and those in two dimensions pass with a
+// thousand cells and more; in three dimensions with all margins, where one inner
+// cell in eight is sensitive, 343 cells take two seconds and 512 ten, and 729 are
+// beyond MaxWork.
 package disclosure

@@ -20,9 +20,8 @@ type EarlierCell struct {
 // none.
 //
 // Promises of Result.Published about unions of atoms that are not cells are not
-// made anew. Protect finds the present sensitive atoms and differences by itself;
-// a difference between two earlier publications that is to stay protected is
-// passed here as one more suppressed cell.
+// made anew: Protect finds the sensitive atoms and differences, those between two
+// earlier publications too, by itself and by its own rules.
 //
 // Atoms that nobody is in may be left out of Table.Atoms, here and in Protect, and
 // then out of all cells: that an atom is empty is taken to be known either way. A
