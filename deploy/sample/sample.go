@@ -6,5 +6,5 @@ import "embed"
 
 // Files are this folder's data and manifests.
 //
-//go:embed README.md licences.csv sandbox.csv grants.yaml manifests
+//go:embed README.md licences.csv credit_default.csv sandbox.csv grants.yaml manifests aggregate
 var Files embed.FS
