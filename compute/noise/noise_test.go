@@ -229,17 +229,17 @@ func TestWordsDrawWhatIntegersDraw(t *testing.T) {
 		num, den, seed := parameter.Draw(t, "num"), parameter.Draw(t, "den"), rapid.Byte().Draw(t, "seed")
 		words, integers := New(seeded(seed)), wide{New(seeded(seed))}
 		for range 20 {
-			for name, draw := range map[string]func() (int64, error, *big.Int){
-				"Laplace": func() (int64, error, *big.Int) {
+			for name, draw := range map[string]func() (int64, *big.Int, error){
+				"Laplace": func() (int64, *big.Int, error) {
 					x, err := words.Laplace(num, den)
-					return x, err, integers.laplace(big.NewInt(num), big.NewInt(den))
+					return x, integers.laplace(big.NewInt(num), big.NewInt(den)), err
 				},
-				"Gaussian": func() (int64, error, *big.Int) {
+				"Gaussian": func() (int64, *big.Int, error) {
 					x, err := words.Gaussian(num, den)
-					return x, err, integers.gaussian(big.NewInt(num), big.NewInt(den))
+					return x, integers.gaussian(big.NewInt(num), big.NewInt(den)), err
 				},
 			} {
-				got, err, want := draw()
+				got, want, err := draw()
 				if beyond := new(big.Int).Abs(want); !beyond.IsInt64() {
 					if !errors.Is(err, ErrRandom) {
 						t.Fatalf("%s %d/%d: %d, %v, want a refusal of %d", name, num, den, got, err, want)
