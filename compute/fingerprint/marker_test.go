@@ -170,6 +170,54 @@ func TestRunsOfCells(t *testing.T) {
 	}
 }
 
+// Cells by their indices are those cells one by one, in runs of every length, in
+// any order and given twice.
+func TestIndexedCells(t *testing.T) {
+	r := measure(t, testKey(3), "p", "r", "m", 1000)
+	rapid.Check(t, func(t *rapid.T) {
+		first := rapid.OneOf(rapid.Int64Range(0, 3), rapid.Just(int64(math.MaxInt64-math.MaxUint32))).Draw(t, "first")
+		var indices []uint32
+		for range rapid.IntRange(0, 6).Draw(t, "runs") {
+			at := rapid.OneOf(rapid.Uint32Range(0, 50), rapid.Just(uint32(math.MaxUint32-4))).Draw(t, "at")
+			for i := range rapid.Uint32Range(1, 40).Draw(t, "length") {
+				indices = append(indices, at+i) // 2^32 wraps to 0, which ends the run
+			}
+		}
+		values, want := make([]int64, len(indices)), make([]int64, len(indices))
+		for i, index := range indices {
+			values[i] = rapid.Int64Range(-5000, 5000).Draw(t, "value")
+			var err error
+			if want[i], err = r.Cell(first+int64(index), values[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.Indexed(values, first, indices); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(values, want) {
+			t.Fatalf("from %d, %v: %v, want %v", first, indices, values, want)
+		}
+	})
+	for _, c := range []struct {
+		first   int64
+		values  []int64
+		indices []uint32
+		want    error
+	}{
+		{-1, []int64{5}, []uint32{3}, ErrCell},
+		{math.MaxInt64, []int64{5}, []uint32{0}, ErrCell},
+		{0, []int64{5, math.MaxInt64, 5}, []uint32{0, 1, 2}, ErrRange},
+		{0, append(make([]int64, 20), math.MaxInt64), []uint32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20}, ErrRange},
+	} {
+		if err := r.Indexed(c.values, c.first, c.indices); !errors.Is(err, c.want) || slices.Max(c.values) != 0 {
+			t.Errorf("%v from %d: %v, left %v", c.indices, c.first, err, c.values)
+		}
+	}
+	if err := r.Indexed([]int64{1, 2}, 0, []uint32{1}); err == nil {
+		t.Error("one index for two values was taken")
+	}
+}
+
 // What is refused for its size is decided by value and base alone, and exactly:
 // whoever computes both neighbours with more than 64 bits agrees.
 func TestEndsOf64Bits(t *testing.T) {
@@ -406,6 +454,23 @@ func TestNoKeyInLogs(t *testing.T) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%x", "%d"} {
 		if s := fmt.Sprintf(verb+verb+verb+verb, m, *m, r, *r); strings.Count(s, "(hidden)") != 4 {
 			t.Errorf("%s: %s", verb, s)
+		}
+	}
+}
+
+// One cell of two, as a selection takes them.
+func BenchmarkIndexed(b *testing.B) {
+	values, indices := make([]int64, 1_000_000), make([]uint32, 1_000_000)
+	for i := range values {
+		indices[i] = uint32(2 * i)
+	}
+	r := measure(b, testKey(1), "p", "r", "m", 10)
+	for b.Loop() {
+		for i := range values {
+			values[i] = int64(i)
+		}
+		if err := r.Indexed(values, 0, indices); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
