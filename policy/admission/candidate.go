@@ -63,12 +63,12 @@ func (c Candidate) Exemption(call ledger.Call) *ledger.Exemption {
 
 // admit makes the candidates of the permits that hold.
 func (e *Engine) admit(d ledger.Decision, f Facts, of pair, live Live, permits []cedar.DiagnosticReason) (Outcome, error) {
-	share := shareOf(of.product.doc, f, live.Population)
+	shares := sharesOf(of.product.doc, f, live.Population)
 	d.Allow = true
 	if slices.ContainsFunc(permits, func(r cedar.DiagnosticReason) bool { return r.PolicyID == ruleSandbox }) {
 		d.Policy = ruleSandbox
 		return Outcome{Decision: d, Candidates: []Candidate{{
-			Decision: d, Ground: GroundSandbox, Price: fees.Free(f.Units), Charges: []Charge{share},
+			Decision: d, Ground: GroundSandbox, Price: fees.Free(f.Units), Charges: shares,
 		}}}, nil
 	}
 	price, ground, refusal, err := e.price(f)
@@ -85,7 +85,7 @@ func (e *Engine) admit(d ledger.Decision, f Facts, of pair, live Live, permits [
 			continue
 		}
 		c := Candidate{Grant: g.doc.ID, Decision: d, Ground: ground, Price: price,
-			Charges: append(quotasOf(g, f), share), Contract: g.doc.Contract}
+			Charges: append(quotasOf(g, f), shares...), Contract: g.doc.Contract}
 		c.Decision.Policy, c.Decision.Grant, c.Decision.GrantDoc = string(g.policy.id), g.doc.ID, g.digest
 		switch ground {
 		case GroundPurpose:
@@ -148,11 +148,15 @@ func QuotaCounter(of *vocabulary.Grant, product string, q vocabulary.Quota, at t
 	return "grant/" + of.ID + "/" + product + "/" + q.Unit + "/" + q.Per, window(q.Per, at, of.ID)
 }
 
-// shareOf is the charge of the release rule: the largest part of the population
-// that one enterprise may look up in one period, under whatever grants.
-func shareOf(doc *vocabulary.Product, f Facts, population int64) Charge {
+// sharesOf is the charge of the release rule: the largest part of the population
+// that one enterprise may look up in one period, under whatever grants. Cells have
+// none: whoever has all of them has what was released.
+func sharesOf(doc *vocabulary.Product, f Facts, population int64) []Charge {
 	share := doc.Release.MaxShare
-	return Charge{
+	if share == (vocabulary.Share{}) {
+		return nil
+	}
+	return []Charge{{
 		Counter: "share/" + f.Enterprise + "/" + f.Product + "/" + share.Per,
 		Window:  window(share.Per, f.Now, "term"),
 		Unit:    "subjects",
@@ -161,7 +165,7 @@ func shareOf(doc *vocabulary.Product, f Facts, population int64) Charge {
 		Limit:   share.Of(population),
 		Reason:  ledger.ReasonShareExhausted,
 		Rule:    f.Product + "/share/" + share.Per,
-	}
+	}}
 }
 
 // window names the period that a time falls into: days and months in China

@@ -48,8 +48,9 @@ func (w *World) Windows(now time.Time) []Window {
 			p := w.products[id]
 			for _, doc := range []*vocabulary.Product{p.doc, p.published} { // a draft may be published next
 				if doc != nil {
-					s := shareOf(doc, Facts{Enterprise: g.doc.Enterprise, Product: id, Now: now}, 0)
-					found[Window{s.Counter, s.Window, id, s.Per}] = true
+					for _, s := range sharesOf(doc, Facts{Enterprise: g.doc.Enterprise, Product: id, Now: now}, 0) {
+						found[Window{s.Counter, s.Window, id, s.Per}] = true
+					}
 				}
 			}
 		}

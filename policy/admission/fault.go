@@ -20,6 +20,7 @@ const (
 	ClassMeaning   Class = "meaning"   // a document that does not fit what is in force
 	ClassReview    Class = "review"    //
 	ClassPublish   Class = "publish"   //
+	ClassBudget    Class = "budget"    // what a publication under privacy spends
 	ClassKey       Class = "key"       //
 	ClassHandOver  Class = "hand-over" // of the log's key
 	ClassStop      Class = "stop"      //

@@ -73,7 +73,17 @@ func (w *World) plan(e *ledger.Entry) (faults, func()) {
 		f.add(ClassGenesis, "genesis", "a key entry with action genesis as entry 0", string(e.Kind))
 	}
 	more, apply := w.body(e)
-	return append(f, more...), apply
+	if w.goesOn(e) {
+		return append(f, more...), apply
+	}
+	seq, _ := w.Unspent()
+	f.add(ClassBudget, "the spend of entry "+strconv.FormatInt(seq, 10), "the publication that it is for right after it", "a "+string(e.Kind)+" entry")
+	return append(f, more...), func() {
+		w.spendings = nil
+		if apply != nil {
+			apply()
+		}
+	}
 }
 
 func (w *World) body(e *ledger.Entry) (faults, func()) {
@@ -90,6 +100,8 @@ func (w *World) body(e *ledger.Entry) (faults, func()) {
 		return w.review(e, e.Review)
 	case e.Kind == ledger.KindPublish && e.Publish != nil:
 		return w.publish(e, e.Publish)
+	case e.Kind == ledger.KindBudget && e.Budget != nil:
+		return w.spend(e, e.Budget)
 	case e.Kind == ledger.KindStop && e.Stop != nil:
 		return w.stop(e.Stop)
 	case e.Kind == ledger.KindShred && e.Shred != nil:

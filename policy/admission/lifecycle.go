@@ -30,8 +30,9 @@ const (
 type Live struct {
 	Product        string
 	Epoch, Version int
-	Seq            int64 // the publish entry
-	Population     int64
+	Seq            int64  // the publish entry
+	Population     int64  // subjects, or cells
+	Regime         string // of cells: disclosure or privacy
 	Descriptor     json.RawMessage
 	At             time.Time
 }
@@ -241,9 +242,12 @@ func (w *World) publish(e *ledger.Entry, b *ledger.Publish) (faults, func()) {
 	}
 	w.checkData(&f, what, doc, b, e.Time.Time)
 	checkSteps(&f, what, p, doc, b)
+	w.checkRegime(&f, what, doc, b)
 	return f, func() {
+		w.spendings = nil
+		w.released(doc.Resource, b.Regime, e.Seq)
 		live := Live{Product: b.Product, Epoch: b.Epoch, Version: b.Version, Seq: e.Seq,
-			Population: b.Population, Descriptor: b.Descriptor, At: e.Time.Time}
+			Population: b.Population, Regime: b.Regime, Descriptor: b.Descriptor, At: e.Time.Time}
 		p.published, p.publishedSum, p.publishedFrom = doc, digest, b.Review
 		p.epochs = advanced(p.epochs, epoch{newest: live, doc: doc})
 		w.products[b.Product] = p
@@ -256,7 +260,9 @@ func (w *World) checkData(f *faults, what string, doc *vocabulary.Product, b *le
 	switch i, ok := w.imports[b.Import]; {
 	case !ok || i.resource != doc.Resource:
 		f.add(ClassPublish, what, "an import of "+doc.Resource, "entry "+strconv.FormatInt(b.Import, 10))
-	case b.Population < 1 || b.Population > i.rows:
+	case doc.Aggregate != nil && b.Population < 1:
+		f.add(ClassPublish, what, "a population of at least one cell", strconv.FormatInt(b.Population, 10))
+	case doc.Aggregate == nil && (b.Population < 1 || b.Population > i.rows):
 		f.add(ClassPublish, what, fmt.Sprintf("a population of 1 to %d, the import's rows", i.rows), strconv.FormatInt(b.Population, 10))
 	}
 	if column, seq, gone := w.ShreddedOf(doc); gone {
@@ -283,6 +289,8 @@ func checkSteps(f *faults, what string, p product, doc *vocabulary.Product, b *l
 	n := len(p.epochs)
 	switch {
 	case b.Epoch == n+1 && b.Version == 1:
+	case doc.Aggregate != nil: // figures of two publications are never of one epoch
+		f.add(ClassPublish, what, fmt.Sprintf("epoch %d version 1", n+1), fmt.Sprintf("epoch %d version %d", b.Epoch, b.Version))
 	case n > 0 && b.Epoch == n && p.epochs[n-1].shut:
 		f.add(ClassPublish, what, "a new epoch, since this one is shredded", fmt.Sprintf("epoch %d version %d", b.Epoch, b.Version))
 	case n > 0 && b.Epoch == n && b.Version == p.epochs[n-1].newest.Version+1:

@@ -39,6 +39,9 @@ type World struct {
 	reviews  map[int64]reviewed
 	shredded map[string]int64 // columns, as the entry names them → the entry
 
+	budgets   map[string]budget // by resource
+	spendings []spending        // by the entries right before; the publication comes next
+
 	spent   map[string]bool  // digests of documents whose approval has been used
 	halted  map[subject]bool // suspended or stopped: enterprises, authorisations
 	revoked map[subject]bool // for good: grants, authorisations
@@ -99,6 +102,7 @@ func NewWorld() *World {
 		versions:   map[string]int{},
 		reviews:    map[int64]reviewed{},
 		shredded:   map[string]int64{},
+		budgets:    map[string]budget{},
 		spent:      map[string]bool{},
 		halted:     map[subject]bool{},
 		revoked:    map[subject]bool{},
@@ -122,6 +126,7 @@ func (w *World) Clone() *World {
 	c.versions = maps.Clone(w.versions)
 	c.reviews = maps.Clone(w.reviews)
 	c.shredded = maps.Clone(w.shredded)
+	c.budgets = maps.Clone(w.budgets)
 	c.spent = maps.Clone(w.spent)
 	c.halted = maps.Clone(w.halted)
 	c.revoked = maps.Clone(w.revoked)
