@@ -30,9 +30,16 @@
 // line of 0.00 per product, ground and grant for use that is free (无偿使用).
 // Every line lists the entries it comes from.
 //
+// # Bases (计费方式)
+//
+//	per-subject  服务次数    identifiers asked for, found or not
+//	per-call     服务次数    jobs
+//	per-volume   数据调用量  millions of plaintext cells asked for, found, suppressed or not
+//	per-product  产品数量    products delivered: each job delivers one
+//
 // # What it refuses
 //
-// Bases other than per-subject and per-call ([BasisError]); an entry whose price
+// Other bases ([BasisError]); an entry whose price
 // does not follow from the tariff it names; an entry given twice; correction
 // entries, which need a closed month to correct and have no place yet.
 package fees

@@ -17,8 +17,8 @@ type Line struct {
 	Product string `json:"product"`
 	Tariff  string `json:"tariff,omitempty"`
 	Seq     int64  `json:"seq,omitempty"`    // the tariff's ledger entry
-	Basis   string `json:"basis,omitempty"`  // per-subject or per-call
-	Unit    *Money `json:"unit,omitempty"`   // price of one unit
+	Basis   string `json:"basis,omitempty"`  // what the price is of
+	Unit    *Money `json:"unit,omitempty"`   // price of one unit; per-volume: of a million
 	Ground  string `json:"ground,omitempty"` // why it is free: purpose, sandbox or renewal
 	Grant   string `json:"grant,omitempty"`  // digest of the grant that states the basis
 

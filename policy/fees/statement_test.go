@@ -69,6 +69,8 @@ func novemberUses(t testing.TB) (entries []*ledger.Entry) {
 	subjects := Tariff{ID: "live-2026", Seq: 6, Basis: PerSubject, Unit: yuan(t, "0.1537")}
 	dearer := Tariff{ID: "live-2026", Seq: 40, Basis: PerSubject, Unit: yuan(t, "0.16")}
 	calls := Tariff{ID: "sector-2026", Seq: 7, Basis: PerCall, Unit: yuan(t, "0.125")}
+	volume := Tariff{ID: "wage-table-2026", Seq: 8, Basis: PerVolume, Unit: yuan(t, "0.80")}
+	whole := Tariff{ID: "wage-year-2026", Seq: 9, Basis: PerProduct, Unit: yuan(t, "12000.00")}
 	grant := ledger.Digest([]byte("grant"))
 	uses := []use{
 		{seq: 10, product: "licence-live", units: 100, tariff: subjects, admitted: "2026-11-01 00:00:00.000"},
@@ -78,6 +80,10 @@ func novemberUses(t testing.TB) (entries []*ledger.Entry) {
 		{seq: 14, product: "licence-live", units: 30, ground: "purpose", grant: grant, admitted: "2026-11-03 09:00:00.000"},
 		{seq: 15, product: "licence-live", units: 30, ground: "renewal", admitted: "2026-11-03 09:00:00.000"},
 		{seq: 16, product: "sandbox", units: 5, ground: "sandbox", admitted: "2026-11-03 09:00:00.000"},
+		{seq: 20, product: "wage-table", units: 12_000_000, tariff: volume, admitted: "2026-11-04 09:00:00.000"},
+		{seq: 21, product: "wage-table", units: 345_678, tariff: volume, admitted: "2026-11-04 09:00:00.000"},
+		{seq: 22, product: "wage-year", units: 800, tariff: whole, admitted: "2026-11-05 09:00:00.000"},
+		{seq: 23, product: "wage-year", units: 800, tariff: whole, admitted: "2026-11-06 09:00:00.000"},
 		{seq: 50, product: "licence-live", units: 1, tariff: dearer, admitted: "2026-11-30 23:59:59.999"},
 		// Not on this statement.
 		{seq: 9, product: "licence-live", units: 100, tariff: subjects, admitted: "2026-10-31 23:59:59.999"},
@@ -142,12 +148,14 @@ func TestStatementLines(t *testing.T) {
 		"licence-live @0  free renewal calls=1 units=30 exact=0.00 charge=0.00 [15]",
 		"licence-sector sector-2026@7 per-call 0.125  calls=3 units=600 exact=0.375 charge=0.38 [11 12 13]",
 		"sandbox @0  free sandbox calls=1 units=5 exact=0.00 charge=0.00 [16]",
+		"wage-table wage-table-2026@8 per-volume 0.80  calls=2 units=12345678 exact=9.8765424 charge=9.88 [20 21]",
+		"wage-year wage-year-2026@9 per-product 12000.00  calls=2 units=1600 exact=24000.00 charge=24000.00 [22 23]",
 	}
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Errorf("lines differ (-want +got):\n%s", diff)
 	}
-	if s.Total.String() != "15.91" {
-		t.Errorf("total %s, want 15.91", s.Total)
+	if s.Total.String() != "24025.79" {
+		t.Errorf("total %s, want 24025.79", s.Total)
 	}
 }
 
@@ -206,8 +214,8 @@ func TestStatementRefuses(t *testing.T) {
 		t.Errorf("an exemption that costs: %v, want ErrPriceMismatch", err)
 	}
 	var basis *BasisError
-	volume := tampered(func(c *ledger.Call) { c.Price.Basis = "per-volume" })
-	if _, err := BuildStatement(enterprise, "2026-11", sequence(volume)); !errors.As(err, &basis) {
+	period := tampered(func(c *ledger.Call) { c.Price.Basis = "per-period" })
+	if _, err := BuildStatement(enterprise, "2026-11", sequence(period)); !errors.As(err, &basis) {
 		t.Errorf("a basis of a later version: %v, want a BasisError", err)
 	}
 }
@@ -219,6 +227,7 @@ func TestStatementProperties(t *testing.T) {
 		{ID: "a", Seq: 1, Basis: PerSubject, Unit: yuan(t, "0.1537")},
 		{ID: "b", Seq: 2, Basis: PerCall, Unit: yuan(t, "0.125")},
 		{ID: "c", Seq: 3, Basis: PerSubject, Unit: yuan(t, "0.000000000001")},
+		{ID: "d", Seq: 4, Basis: PerVolume, Unit: yuan(t, "19.999999")},
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.IntRange(0, 40).Draw(rt, "entries")
@@ -298,7 +307,7 @@ func TestLedgerTakesThePrices(t *testing.T) {
 		if unit.Sign() < 0 {
 			unit = must(unit.MulInt(-1))
 		}
-		basis := rapid.SampledFrom([]string{PerSubject, PerCall}).Draw(rt, "basis")
+		basis := rapid.SampledFrom([]string{PerSubject, PerCall, PerProduct}).Draw(rt, "basis")
 		units := rapid.Int64Range(0, 999).Draw(rt, "units")
 		e.Call.Price, err = Price(Tariff{ID: "t", Seq: 1, Basis: basis, Unit: unit}, units, 1)
 		if err != nil {

@@ -31,6 +31,8 @@ func ParseDay(s string) (time.Time, error) {
 const (
 	PerSubject = "per-subject" // by identifiers asked for, found or not 服务次数
 	PerCall    = "per-call"    // by jobs
+	PerVolume  = "per-volume"  // by millions of plaintext cells asked for, never of ciphertext 数据调用量
+	PerProduct = "per-product" // by products delivered: a job delivers one 产品数量
 )
 
 // Tariff is an applied tariff (具体收费标准), one version of it.
@@ -118,8 +120,8 @@ type BasisError struct{ Tariff, Basis string }
 
 // Error names the tariff and what can be priced.
 func (e *BasisError) Error() string {
-	return fmt.Sprintf("fees: tariff %s: basis %q is not priced by this version: use %s or %s",
-		e.Tariff, e.Basis, PerSubject, PerCall)
+	return fmt.Sprintf("fees: tariff %s: basis %q is not priced by this version: use %s, %s, %s or %s",
+		e.Tariff, e.Basis, PerSubject, PerCall, PerVolume, PerProduct)
 }
 
 // UsageError is a usage that cannot be priced: a negative count or price.
@@ -131,21 +133,25 @@ func (e *UsageError) Error() string {
 }
 
 // Price is the exact price of a use: unit price × what the basis counts, never
-// rounded.
+// rounded. Of a volume it is the price of a million × units ÷ 1,000,000, which is
+// exact for prices of at most six decimals.
 func Price(t Tariff, units, calls int64) (ledger.Price, error) {
 	if units < 0 || calls < 0 || t.Unit.Sign() < 0 {
 		return ledger.Price{}, &UsageError{Tariff: t.ID}
 	}
 	var counted int64
+	var exponent int32
 	switch t.Basis {
 	case PerSubject:
 		counted = units
-	case PerCall:
+	case PerVolume:
+		counted, exponent = units, -6 // the price is of a million
+	case PerCall, PerProduct:
 		counted = calls
 	default:
 		return ledger.Price{}, &BasisError{Tariff: t.ID, Basis: t.Basis}
 	}
-	amount, err := t.Unit.MulInt(counted)
+	amount, err := t.Unit.mul(counted, exponent)
 	if err != nil {
 		return ledger.Price{}, fmt.Errorf("pricing by tariff %s: %w", t.ID, err)
 	}

@@ -50,6 +50,11 @@ func TestChargesOfThePage(t *testing.T) {
 		{PerCall, 500, 5, "0.125", "0.625", "0.63"},
 		{PerSubject, 1, 1, "0.1537", "0.1537", "0.15"},
 		{PerSubject, 0, 1, "0.1537", "0.00", "0.00"},
+		{PerVolume, 12_345_678, 1, "0.80", "9.8765424", "9.88"},
+		{PerVolume, 1, 1, "20", "0.00002", "0.00"},
+		{PerVolume, 25_000, 1, "20.000001", "0.500000025", "0.50"},
+		{PerVolume, 0, 1, "0.80", "0.00", "0.00"},
+		{PerProduct, 5000, 2, "12000.00", "24000.00", "24000.00"},
 		{PerSubject, 120_000_000, 1, "0.1600", "19200000.00", "19200000.00"},
 	}
 	for _, test := range tests {
@@ -59,7 +64,7 @@ func TestChargesOfThePage(t *testing.T) {
 			t.Fatal(err)
 		}
 		counted := test.units
-		if test.basis == PerCall {
+		if test.basis == PerCall || test.basis == PerProduct {
 			counted = test.calls
 		}
 		want := ledger.Price{
@@ -78,7 +83,7 @@ func TestChargesOfThePage(t *testing.T) {
 }
 
 func TestPriceRefuses(t *testing.T) {
-	for _, basis := range []string{"per-volume", "per-period", "per-product", "", "per-Subject"} {
+	for _, basis := range []string{"per-period", "", "per-Subject", "per-cell"} {
 		_, err := Price(Tariff{ID: "t", Basis: basis, Unit: yuan(t, "1")}, 1, 1)
 		var wrong *BasisError
 		if !errors.As(err, &wrong) || wrong.Basis != basis || wrong.Tariff != "t" {
@@ -99,6 +104,9 @@ func TestPriceRefuses(t *testing.T) {
 	}
 	if _, err := Price(Tariff{Basis: PerSubject, Unit: yuan(t, "1")}, 1<<53, 1); !errors.Is(err, ErrMoneyRange) {
 		t.Errorf("2^53 yuan: %v, want ErrMoneyRange", err)
+	}
+	if _, err := Price(Tariff{Basis: PerVolume, Unit: yuan(t, "0.0000001")}, 1, 1); !errors.Is(err, ErrMoneyRange) {
+		t.Errorf("a cell at 10^-13 yuan: %v, want ErrMoneyRange", err)
 	}
 }
 
