@@ -85,7 +85,7 @@ func (e *Engine) admit(d ledger.Decision, f Facts, of pair, live Live, permits [
 			continue
 		}
 		c := Candidate{Grant: g.doc.ID, Decision: d, Ground: ground, Price: price,
-			Charges: append(quotasOf(g, f), shares...), Contract: g.doc.Contract}
+			Charges: append(quotasOf(g, of.product.doc, f), shares...), Contract: g.doc.Contract}
 		c.Decision.Policy, c.Decision.Grant, c.Decision.GrantDoc = string(g.policy.id), g.doc.ID, g.digest
 		switch ground {
 		case GroundPurpose:
@@ -117,10 +117,14 @@ func (e *Engine) price(f Facts) (price ledger.Price, ground string, refusal ledg
 }
 
 // quotasOf are the charges of a grant's quotas, one per unit and period: of two
-// limits on the same the lower holds.
-func quotasOf(g *grant, f Facts) []Charge {
+// limits on the same the lower holds. A quota of what the product does not count
+// is another product's.
+func quotasOf(g *grant, p *vocabulary.Product, f Facts) []Charge {
 	var out []Charge
 	for _, q := range g.doc.Quotas {
+		if q.Unit != p.Unit() && q.Unit != vocabulary.UnitCalls {
+			continue
+		}
 		c := Charge{
 			Unit:   q.Unit,
 			Per:    q.Per,
@@ -130,7 +134,7 @@ func quotasOf(g *grant, f Facts) []Charge {
 			Rule:   g.doc.ID + "/" + q.Unit + "/" + q.Per,
 		}
 		c.Counter, c.Window = QuotaCounter(g.doc, f.Product, q, f.Now)
-		if q.Unit == "calls" {
+		if q.Unit == vocabulary.UnitCalls {
 			c.Units = 1
 		}
 		if at := slices.IndexFunc(out, func(o Charge) bool { return o.Counter == c.Counter }); at >= 0 {

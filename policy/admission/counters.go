@@ -41,11 +41,14 @@ func (w *World) Windows(now time.Time) []Window {
 			continue
 		}
 		for _, id := range g.doc.Products {
+			p := w.products[id]
 			for _, q := range g.doc.Quotas {
+				if q.Unit != p.doc.Unit() && q.Unit != vocabulary.UnitCalls {
+					continue
+				}
 				counter, in := QuotaCounter(g.doc, id, q, now)
 				found[Window{counter, in, id, q.Per}] = true
 			}
-			p := w.products[id]
 			for _, doc := range []*vocabulary.Product{p.doc, p.published} { // a draft may be published next
 				if doc != nil {
 					for _, s := range sharesOf(doc, Facts{Enterprise: g.doc.Enterprise, Product: id, Now: now}, 0) {

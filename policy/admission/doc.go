@@ -20,6 +20,9 @@
 //     product document as it stands ([SignReview]);
 //   - a publication follows a review of the same document, and its epoch and
 //     version follow the last ones;
+//   - a publication under privacy follows its two spends, of the resource's lifetime
+//     budget and of the month's or year's, in the entries right before it, and both
+//     have as much left; a spend is followed so;
 //   - a stop fits what it stops;
 //   - a shred or the retirement of an OPRF key takes nothing that is served: a
 //     shredded epoch, and every epoch made of a shredded column, is over from
@@ -46,8 +49,17 @@
 // Each publication is a version of an epoch: 1, 2, …; the next epoch starts
 // with version 1 again. What the answers mean (answer kind, keys, claims,
 // labels, normalisation) may only change with the epoch: one key, one meaning.
+// Every publication of an aggregate product is an epoch of its own.
 // An old epoch stays served for the grace that its own document promised,
 // counted from the publication that ended it.
+//
+// # Privacy budgets (隐私预算)
+//
+// A resource's manifest says what publications under privacy may spend, ever and in
+// a month or year of China Standard Time, in millionths of rho. Budgets are whole
+// numbers and add up; cutting one below what was spent leaves nothing.
+// [World.PrivacyStatement] says whether a resource's cells were all released so.
+// A log that stands in for another begins with its budgets used up ([World.UsedUp]).
 //
 // # Policies
 //
@@ -57,7 +69,7 @@
 // schema; every attribute named here is always present.
 //
 //	principal  Enterprise::"<credit code>"  registered, standing, jurisdiction
-//	action     Action::"verify"             the product's kind
+//	action     Action::"verify"             the product's kind, or "aggregate"
 //	resource   Product::"<id>" in Resource::"<id>", Authorisation::"<id>", …
 //	           status, serves, sandbox, scenario, purposes, maxBatch,
 //	           assessedUntil, negativeListed, gradePermits, grade, category,
@@ -109,6 +121,7 @@
 // price, ground of an exemption, and the counters to charge. Days and months are
 // China Standard Time; a quota's term is the grant's. A share of the population
 // counts per enterprise and product over all its grants; its term is the
-// product's whole life. Everything that releases answers counts, free or not,
+// product's whole life. Cells are charged to quotas of cells and of calls, and to
+// no share: whoever has all of them has what was released. Everything that releases answers counts, free or not,
 // and a renewal too: it is free of charge, not of the release rule.
 package admission

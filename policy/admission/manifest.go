@@ -107,7 +107,7 @@ func (w *World) document(e *ledger.Entry, m *ledger.Manifest, author string) (fa
 		w.holdsKey(&f, what, uri, doc)
 		apply = func() { w.owners[doc.SigningKey] = uri }
 	case *vocabulary.Grant:
-		g, err := newGrant(doc, m.Digest)
+		g, err := newGrant(doc, m.Digest, w.typesOf(doc))
 		if err != nil {
 			f.add(ClassDocument, what, "a grant that can be made a policy", err.Error())
 			return f, nil

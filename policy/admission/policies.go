@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -195,16 +196,21 @@ func sooner(a, b *grant) int {
 	return strings.Compare(a.doc.ID, b.doc.ID)
 }
 
-// newGrant writes a grant as a permit. Its policy's id is the grant's: ids of
-// documents have no slash, so it is never one of the others.
-func newGrant(doc *vocabulary.Grant, digest string) (*grant, error) {
+// newGrant writes a grant of products of some types as a permit. Its policy's id
+// is the grant's: ids of documents have no slash, so it is never one of the
+// others.
+func newGrant(doc *vocabulary.Grant, digest string, types []string) (*grant, error) {
 	span, err := days(doc.From, doc.Until)
 	if err != nil {
 		return nil, err
 	}
+	actions := " in " + set(types, "Action::")
+	if len(types) == 1 {
+		actions = " == Action::" + quote(types[0])
+	}
 	text := "@id(" + quote(doc.ID) + ")\n" +
 		"permit (\n  principal == Enterprise::" + quote(doc.Enterprise) + ",\n" +
-		"  action == Action::\"verify\",\n  resource\n)\nwhen {\n" +
+		"  action" + actions + ",\n  resource\n)\nwhen {\n" +
 		"  " + set(doc.Products, "Product::") + ".contains(resource) &&\n" +
 		"  " + oneOfPurposes(doc.Purposes) + " &&\n" +
 		"  " + within(span) + " &&\n" +
@@ -214,6 +220,21 @@ func newGrant(doc *vocabulary.Grant, digest string) (*grant, error) {
 		return nil, err
 	}
 	return &grant{doc: doc, digest: digest, term: span, policy: p}, nil
+}
+
+// typesOf are the types of a grant's products, sorted. A type never changes.
+func (w *World) typesOf(g *vocabulary.Grant) []string {
+	var types []string
+	for _, id := range g.Products {
+		if p, ok := w.products[id]; ok && !slices.Contains(types, p.doc.Type) {
+			types = append(types, p.doc.Type)
+		}
+	}
+	if len(types) == 0 { // only where an audit follows a bad entry
+		return []string{vocabulary.TypeVerify}
+	}
+	slices.Sort(types)
+	return types
 }
 
 // KindOperatorPolicy is the manifest kind of the operator's own policies. It is

@@ -171,6 +171,16 @@ func TestAggregateRules(t *testing.T) {
 			[]string{`broken-reference cells[0].dimension: got "town"; expected a dimension or level of wage-table: sector, place, city or province`}},
 		{"cells of no code", "codes: [A, other]", "codes: [A, D]",
 			[]string{`broken-reference cells[1].codes[1]: got "D"; expected a code of sector: A, B or C`}},
+		{"a grant that counts nothing", "quotas: [{unit: cells, per: month, limit: 100000}, {unit: calls, per: day, limit: 50}]", "quotas: [{unit: subjects, per: day, limit: 50}]", []string{
+			"no-quota quotas: got no quota that counts the use of wage-table; expected one of cells or calls",
+			"no-quota quotas: got no quota that counts the use of wage-noised; expected one of cells or calls"}},
+		{"a price by subject", "product: wage-table\nbasis: per-volume\namount: 0.05", "product: wage-table\nbasis: per-subject\namount: 0.05", []string{
+			"bad-basis basis: got per-subject of wage-table, of type aggregate; expected per-call, per-volume or per-product",
+			"no-ceiling from: got 2026-03-01, when no ceiling per-volume of wage-table is in force; expected a first day with a ceiling of the same basis"}},
+		{"a price that no cell has a part of", "price: 0.02", "price: 0.0200001",
+			[]string{"bad-decimal price: got 0.0200001; expected at most 6 decimals for the price of a million units"}},
+		{"a ceiling likewise", "amount: 0.05", "amount: 0.0500001",
+			[]string{"bad-decimal amount: got 0.0500001; expected at most 6 decimals for the price of a million units"}},
 		{"cells twice", "product: wage-noised, dimension: sector, codes: [A, other]", "product: wage-table, dimension: city, codes: [x]",
 			[]string{"repeated-item cells[1]: got city of wage-table again (as cells[0]); expected each dimension of a product once"}},
 	} {

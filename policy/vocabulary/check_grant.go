@@ -25,6 +25,9 @@ func (k *checker) grant(p Parsed, g *Grant) {
 			k.fault(p, "sandbox-granted", path, "the sandbox product "+id, "products that need a grant", "take it out; everybody may use the sandbox")
 			continue
 		}
+		if units := []string{product.Unit(), UnitCalls}; !slices.ContainsFunc(g.Quotas, func(q Quota) bool { return slices.Contains(units, q.Unit) }) {
+			k.fault(p, "no-quota", "quotas", "no quota that counts the use of "+id, "one of "+list(units), "add e.g. {unit: "+product.Unit()+", per: month, limit: 1000}")
+		}
 		for j, purpose := range g.Purposes {
 			if _, ok := product.LegalBasis[purpose]; !ok {
 				k.fault(p, "purpose-without-basis", index("purposes", j), fmt.Sprintf("%s, for which product %s names no legal basis", purpose, id), "purposes of every product: "+basisOf(product), "grant the products apart, or add the basis to the product")

@@ -7,12 +7,23 @@ import (
 	"github.com/yingbi/yingbi/policy/fees"
 )
 
-// priced demands a product that can be priced.
-func (k *checker) priced(p Parsed, id string) bool {
+// basesOf are the bases that a product's use can be counted by.
+var basesOf = map[string][]string{
+	TypeVerify:    {fees.PerSubject, fees.PerCall, fees.PerProduct},
+	TypeAggregate: {fees.PerCall, fees.PerVolume, fees.PerProduct},
+}
+
+// priced demands a product that can be priced so.
+func (k *checker) priced(p Parsed, id, basis string) bool {
 	if !k.refers(p, "product", KindProduct, id) {
 		return false
 	}
-	if product, _ := k.now.Product(id); product.Doc.Sandbox {
+	product, _ := k.now.Product(id)
+	if bases := basesOf[product.Doc.Type]; !slices.Contains(bases, basis) {
+		k.fault(p, "bad-basis", "basis", fmt.Sprintf("%s of %s, of type %s", basis, id, product.Doc.Type), list(bases), "")
+		return false
+	}
+	if product.Doc.Sandbox {
 		k.fault(p, "sandbox-priced", "product", "the sandbox product "+id, "a product that is not free", "take the document out; the sandbox costs nothing")
 		return false
 	}
@@ -23,7 +34,7 @@ func (k *checker) ceiling(p Parsed, c *Ceiling) {
 	if held, ok := k.old.Get(KindCeiling, c.ID); ok {
 		k.same(p, "product", c.Product, held.Doc.(*Ceiling).Product)
 	}
-	k.priced(p, c.Product)
+	k.priced(p, c.Product, c.Basis)
 }
 
 // tariff holds a price to its ceilings when it is applied, not when it is
@@ -33,7 +44,7 @@ func (k *checker) tariff(p Parsed, t *Tariff) {
 	if before, ok := k.old.Tariff(t.ID); ok {
 		k.same(p, "product", t.Product, before.Doc.Product)
 	}
-	if !k.priced(p, t.Product) {
+	if !k.priced(p, t.Product, t.Basis) {
 		return
 	}
 	over := k.over(t, t.From)

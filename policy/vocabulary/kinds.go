@@ -65,6 +65,21 @@ func (p *Product) Batch() int {
 	return DefaultMaxBatch
 }
 
+// Units of what a job asks for, as quotas count them.
+const (
+	UnitSubjects = "subjects" // of a verify product: identifiers
+	UnitCells    = "cells"    // of an aggregate product
+	UnitCalls    = "calls"    // of any product: jobs
+)
+
+// Unit is what one unit of a job is.
+func (p *Product) Unit() string {
+	if p.Type == TypeAggregate {
+		return UnitCells
+	}
+	return UnitSubjects
+}
+
 // Padding is how many lookups a job may make beyond its identifiers. Cells are
 // asked for as they are.
 func (p *Product) Padding() int {

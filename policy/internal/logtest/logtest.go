@@ -368,9 +368,13 @@ func (l *Log) Header(product string, purpose vocabulary.Purpose, units int64) le
 	id := sha256.Sum256(fmt.Appendf(nil, "job %d", l.jobs))
 	h := hex.EncodeToString(id[:16])
 	live, _ := l.World.Live(product)
+	kind := vocabulary.TypeVerify
+	if doc, _, ok := l.World.Product(product); ok {
+		kind = doc.Type
+	}
 	return ledger.Header{
 		V: ledger.Version, Job: h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:],
-		Enterprise: Enterprise, Product: product, Purpose: string(purpose), Kind: "verify",
+		Enterprise: Enterprise, Product: product, Purpose: string(purpose), Kind: kind,
 		Epoch: live.Epoch, Origin: Origin, Units: units, Payloads: []string{Digest(h)},
 	}
 }
