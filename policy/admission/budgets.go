@@ -183,7 +183,7 @@ func (w *World) spend(e *ledger.Entry, b *ledger.Budget) (faults, func()) {
 		f.add(ClassBudget, what, fmt.Sprintf("at most %d, which is left of %d in %s", use.Left(), use.Limit, use.Window), strconv.FormatInt(b.Units, 10))
 	}
 	if b.Per == perPeriod && !(len(w.spendings) == 1 && w.goesOn(e)) {
-		f.add(ClassBudget, what, "the same spend of the lifetime in the entry right before", "none")
+		f.add(ClassSpend, what, "the same spend of the lifetime in the entry right before", "none")
 	}
 	return f, func() {
 		w.spendings = append(slices.Clip(w.spendings), spending{e.Seq, b})
@@ -195,11 +195,12 @@ func (w *World) spend(e *ledger.Entry, b *ledger.Budget) (faults, func()) {
 // anything is published in it.
 func (w *World) carryOver(b *ledger.Budget, what string) (faults, func()) {
 	var f faults
+	begins := w.standsIn
 	for _, p := range w.products {
-		if len(p.epochs) > 0 {
-			f.add(ClassBudget, what, "a spend by a product", "one by none, after a publication")
-			break
-		}
+		begins = begins && len(p.epochs) == 0
+	}
+	if !begins {
+		f.add(ClassSpend, what, "a spend by a product: no restore into a new log goes before", "one by none")
 	}
 	return f, func() { w.count(b, time.Time{}) }
 }
@@ -236,15 +237,15 @@ func (w *World) checkRegime(f *faults, what string, doc *vocabulary.Product, b *
 		return
 	}
 	if p := doc.Aggregate.Privacy; p != nil && b.Rho != p.Rho {
-		f.add(ClassBudget, what, fmt.Sprintf("rho %d, as the product says", p.Rho), strconv.FormatInt(b.Rho, 10))
+		f.add(ClassUnpaid, what, fmt.Sprintf("rho %d, as the product says", p.Rho), strconv.FormatInt(b.Rho, 10))
 	}
 	switch {
 	case len(w.spendings) != 2:
-		f.add(ClassBudget, what, "a spend of lifetime and period in the two entries right before", "none")
+		f.add(ClassUnpaid, what, "a spend of lifetime and period in the two entries right before", "none")
 	case w.spendings[0].body.Resource != doc.Resource:
-		f.add(ClassBudget, what, "a spend of "+doc.Resource, "one of "+w.spendings[0].body.Resource)
+		f.add(ClassUnpaid, what, "a spend of "+doc.Resource, "one of "+w.spendings[0].body.Resource)
 	case w.spendings[0].body.Units != b.Rho:
-		f.add(ClassBudget, what, fmt.Sprintf("a spend of %d, its rho", b.Rho), strconv.FormatInt(w.spendings[0].body.Units, 10))
+		f.add(ClassUnpaid, what, fmt.Sprintf("a spend of %d, its rho", b.Rho), strconv.FormatInt(w.spendings[0].body.Units, 10))
 	}
 }
 

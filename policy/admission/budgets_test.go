@@ -118,7 +118,7 @@ func TestPublicationUnderPrivacy(t *testing.T) {
 		{"no cells", func(e []ledger.Entry) []ledger.Entry { e[2].Publish.Population = 0; return e }, "a population of at least one cell, got 0"},
 		{"more cells than rows", func(e []ledger.Entry) []ledger.Entry { e[2].Publish.Population = 5000; return e }, ""},
 		{"set, not spent", func(e []ledger.Entry) []ledger.Entry { e[0].Budget.Action = "set"; return e }, "a spend: the resource's manifest sets budgets, got set"},
-		{"a spend by none", func(e []ledger.Entry) []ledger.Entry { e[0].Budget.Product = ""; return e }, "a spend by a product, got one by none, after a publication"},
+		{"a spend by none", func(e []ledger.Entry) []ledger.Entry { e[0].Budget.Product = ""; return e }, "a spend by a product: no restore into a new log goes before, got one by none"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := withCells(t)
@@ -178,6 +178,8 @@ func TestPrivacyStatement(t *testing.T) {
 func TestUsedUpBudget(t *testing.T) {
 	l := logtest.Empty(t)
 	l.Genesis()
+	l.Append(ledger.Entry{Kind: ledger.KindAccess, Access: &ledger.Access{Action: "restore", Object: "domain", Count: 7,
+		Former: &ledger.Former{Origin: "former.example/log", Size: 7, Root: logtest.Digest("root")}}})
 	l.Enrol(vocabulary.RoleReviewer, logtest.ReviewerURI, "reviewer")
 	l.Apply(logtest.Payrolls())
 	l.Apply(logtest.CellsProduct(logtest.Noised, "CP-3", 250_000))

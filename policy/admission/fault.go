@@ -20,7 +20,9 @@ const (
 	ClassMeaning   Class = "meaning"   // a document that does not fit what is in force
 	ClassReview    Class = "review"    //
 	ClassPublish   Class = "publish"   //
-	ClassBudget    Class = "budget"    // what a publication under privacy spends
+	ClassBudget    Class = "budget"    // a spend beyond a privacy budget, or of none
+	ClassSpend     Class = "spend"     // a spend that no publication follows
+	ClassUnpaid    Class = "unpaid"    // a publication under privacy without its spends
 	ClassKey       Class = "key"       //
 	ClassHandOver  Class = "hand-over" // of the log's key
 	ClassStop      Class = "stop"      //

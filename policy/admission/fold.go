@@ -77,7 +77,7 @@ func (w *World) plan(e *ledger.Entry) (faults, func()) {
 		return append(f, more...), apply
 	}
 	seq, _ := w.Unspent()
-	f.add(ClassBudget, "the spend of entry "+strconv.FormatInt(seq, 10), "the publication that it is for right after it", "a "+string(e.Kind)+" entry")
+	f.add(ClassSpend, "the spend of entry "+strconv.FormatInt(seq, 10), "the publication that it is for right after it", "a "+string(e.Kind)+" entry")
 	return append(f, more...), func() {
 		w.spendings = nil
 		if apply != nil {
@@ -102,6 +102,8 @@ func (w *World) body(e *ledger.Entry) (faults, func()) {
 		return w.publish(e, e.Publish)
 	case e.Kind == ledger.KindBudget && e.Budget != nil:
 		return w.spend(e, e.Budget)
+	case e.Kind == ledger.KindAccess && e.Access != nil && e.Access.Former != nil && e.Seq == 1:
+		return nil, func() { w.standsIn = true }
 	case e.Kind == ledger.KindStop && e.Stop != nil:
 		return w.stop(e.Stop)
 	case e.Kind == ledger.KindShred && e.Shred != nil:

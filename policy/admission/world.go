@@ -39,6 +39,7 @@ type World struct {
 	reviews  map[int64]reviewed
 	shredded map[string]int64 // columns, as the entry names them → the entry
 
+	standsIn  bool              // the log says that it stands in for another
 	budgets   map[string]budget // by resource
 	spendings []spending        // by the entries right before; the publication comes next
 

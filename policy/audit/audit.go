@@ -184,6 +184,9 @@ var classes = map[admission.Class]string{
 	admission.ClassStop:      "A17",
 	admission.ClassShred:     "A18",
 	admission.ClassHandOver:  "A19",
+	admission.ClassBudget:    "A36",
+	admission.ClassSpend:     "A37",
+	admission.ClassUnpaid:    "A38",
 }
 
 // follow folds an entry into the world.
@@ -262,7 +265,10 @@ func (a *auditor) finish() *Report {
 	if a.opts.SkipSignatures {
 		a.note("N03", "request signatures were not verified, as asked")
 	}
-	for _, kind := range []ledger.Kind{ledger.KindCorrection, ledger.KindClose, ledger.KindDispute, ledger.KindBudget} {
+	if seq, ok := a.world.Unspent(); ok {
+		a.add("A37", seq, "the spend", "the publication that it is for right after it", "the end of the log")
+	}
+	for _, kind := range []ledger.Kind{ledger.KindCorrection, ledger.KindClose, ledger.KindDispute} {
 		if n := a.report.Kinds[kind]; n > 0 {
 			a.note("N04", fmt.Sprintf("entries of kind %s were held to their form alone: %d", kind, n))
 		}

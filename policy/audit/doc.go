@@ -50,6 +50,9 @@
 //	A33  a job was admitted at another time than it was settled
 //	A34  a refusal that the rules do not justify, or that nothing can be held to
 //	A35  a counter is spent by another entry than a call, outside the beginning of a log that stands in for another
+//	A36  a privacy budget is overspent, or spent in another window than the entry's time
+//	A37  a spend of a privacy budget without the publication that it is for
+//	A38  a publication under privacy without the spends of its rho right before it
 //	A40  a receipt is forged or malformed
 //	A41  a receipt's entry is not the log's
 //	A42  a receipt's checkpoint is of another history than the log
@@ -61,7 +64,7 @@
 //	N01  an enterprise's key is known from the log alone
 //	N02  the authoriser's or authority's key is known from the log alone
 //	N03  request signatures were not verified, as asked
-//	N04  corrections, closes, disputes or budgets, which nothing recounts yet
+//	N04  corrections, closes or disputes, which nothing recounts yet
 //	N05  the log stands in for another, which is an audit of its own
 //
 // # Who did it
