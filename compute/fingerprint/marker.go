@@ -43,7 +43,9 @@ type Marker struct {
 
 // New makes the marker of a recipient for a publication. The key is copied; it is
 // that of the publication or of several: the publication's name enters every
-// coin.
+// coin. Versions of a publication that share the name share the coins: a value
+// that did not change is delivered as before, and several versions of it average
+// to nothing new.
 func New(key *[32]byte, publication, recipient string) (*Marker, error) {
 	if *key == [32]byte{} {
 		return nil, ErrKey
