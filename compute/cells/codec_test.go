@@ -2,6 +2,7 @@ package cells
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -223,6 +224,29 @@ func TestTableRoundTrip(t *testing.T) {
 		}
 		if left, _ := filepath.Glob(path + "*"); len(left) != 1 {
 			t.Errorf("left behind: %v", left)
+		}
+	}
+}
+
+// Formats that others keep: a change here is another version of the format.
+func TestFormatsAreFixed(t *testing.T) {
+	for name, c := range map[string]struct {
+		make              func() (*Descriptor, *Table)
+		descriptor, table string
+	}{
+		"licences": {licences, "2d5847a43ac0aac4d0a2066237034bf0776c1fd99123b5cc4c42bd93fc6294c7", "f5cdfb7375dd8d4f73d09ede985e1aa86344079052f0474d91b268cddd973fe4"},
+		"credit":   {credit, "c6a9564e96e9a0f88086f12ac1f77d1b546f8373cd9699cc5dc209c9e79d493c", "7fc7a87c9f359848b80beb07c83215305ff603818c57c745f933d0b36b8eed47"},
+	} {
+		d, table := c.make()
+		b, err := d.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%x", sha256.Sum256(b)); got != c.descriptor {
+			t.Errorf("%s: descriptor %s, expected %s\n%s", name, got, c.descriptor, b)
+		}
+		if got := table.Digest(); got != "sha256:"+c.table {
+			t.Errorf("%s: table %s, expected %s", name, got, c.table)
 		}
 	}
 }

@@ -15,7 +15,8 @@ import (
 )
 
 // WriteCSV writes the view with the columns of WriteArrow, in UTF-8, with a line
-// of titles. Figures are decimals; those that are not released are empty.
+// of titles. Figures are decimals; those that are not released are empty. Labels are
+// written as they are: a spreadsheet takes one that begins with = for a formula.
 func (v *View) WriteCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
 	var line []string
