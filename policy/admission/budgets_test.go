@@ -213,7 +213,7 @@ func TestAdmissionOfCells(t *testing.T) {
 		}
 		return o
 	}
-	for _, c := range []struct{ product, basis, amount string }{{logtest.Noised, "per-volume", "0.002"}, {logtest.Exact, "per-product", "12000.00"}} {
+	for _, c := range []struct{ product, basis, amount string }{{logtest.Noised, "per-volume", "3.00"}, {logtest.Exact, "per-product", "12000.00"}} {
 		o := decide(c.product, "aggregate", 100)
 		if !o.Admitted() || len(o.Candidates) != 1 {
 			t.Fatalf("%s: refused, %s by %s", c.product, o.Reason, o.Rule)

@@ -23,8 +23,8 @@ func TestCellsAuditClean(t *testing.T) {
 	l.Checkpoint()
 	r := run(t, source{l}, audit.Options{})
 	expect(t, r, nil)
-	// 100 cells at 20.00 a million, one product at 12,000.00, ten subjects at 0.1537.
-	if got := r.Revenue.String(); got != "12001.539" {
+	// 100 cells at 0.03, one product at 12,000.00, ten subjects at 0.1537.
+	if got := r.Revenue.String(); got != "12004.537" {
 		t.Errorf("revenue %s", got)
 	}
 	for _, n := range r.Notes {
@@ -108,11 +108,11 @@ func TestBrokenBudgets(t *testing.T) {
 			l.Now = l.Now.Add(7 * 24 * time.Hour) // December in China
 			l.Call(logtest.Exact, vocabulary.Industry, 100)
 		}, func(n int64) []string { return []string{"A27 " + itoa(n+3)} }},
-		{"a volume priced by the cell", func(l *logtest.Log) {
+		{"a volume priced too low", func(l *logtest.Log) {
 			l.Release(logtest.Noised)
 			e := l.Settlement(l.Header(logtest.Noised, vocabulary.Industry, 100), 0)
 			l.Fill(&e)
-			e.Call.Price.Amount = "2000.00"
+			e.Call.Price.Amount = "2.99"
 			l.Force(e)
 		}, func(n int64) []string { return []string{"A29 " + itoa(n+3)} }},
 	} {

@@ -34,8 +34,10 @@
 //
 //	per-subject  服务次数    identifiers asked for, found or not
 //	per-call     服务次数    jobs
-//	per-volume   数据调用量  millions of plaintext cells asked for, found, suppressed or not
+//	per-volume   数据调用量  plaintext cells asked for, released or not; or bytes
 //	per-product  产品数量    products delivered: each job delivers one
+//
+// A price is of one unit: 0.80 a megabyte is 0.0000008 a byte.
 //
 // # What it refuses
 //

@@ -139,12 +139,9 @@ func (m Money) Sub(o Money) (Money, error) {
 }
 
 // MulInt is m × n.
-func (m Money) MulInt(n int64) (Money, error) { return m.mul(n, 0) }
-
-// mul is m × n × 10^exponent.
-func (m Money) mul(n int64, exponent int32) (Money, error) {
+func (m Money) MulInt(n int64) (Money, error) {
 	var d apd.Decimal
-	if _, err := exact.Mul(&d, &m.d, apd.New(n, exponent)); err != nil {
+	if _, err := exact.Mul(&d, &m.d, apd.New(n, 0)); err != nil {
 		return Money{}, fmt.Errorf("%w (%v)", ErrMoneyRange, err)
 	}
 	return settle(&d)

@@ -18,7 +18,7 @@ type Line struct {
 	Tariff  string `json:"tariff,omitempty"`
 	Seq     int64  `json:"seq,omitempty"`    // the tariff's ledger entry
 	Basis   string `json:"basis,omitempty"`  // what the price is of
-	Unit    *Money `json:"unit,omitempty"`   // price of one unit; per-volume: of a million
+	Unit    *Money `json:"unit,omitempty"`   // price of one unit
 	Ground  string `json:"ground,omitempty"` // why it is free: purpose, sandbox or renewal
 	Grant   string `json:"grant,omitempty"`  // digest of the grant that states the basis
 

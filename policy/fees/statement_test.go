@@ -69,7 +69,7 @@ func novemberUses(t testing.TB) (entries []*ledger.Entry) {
 	subjects := Tariff{ID: "live-2026", Seq: 6, Basis: PerSubject, Unit: yuan(t, "0.1537")}
 	dearer := Tariff{ID: "live-2026", Seq: 40, Basis: PerSubject, Unit: yuan(t, "0.16")}
 	calls := Tariff{ID: "sector-2026", Seq: 7, Basis: PerCall, Unit: yuan(t, "0.125")}
-	volume := Tariff{ID: "wage-table-2026", Seq: 8, Basis: PerVolume, Unit: yuan(t, "0.80")}
+	volume := Tariff{ID: "wage-table-2026", Seq: 8, Basis: PerVolume, Unit: yuan(t, "0.0000008")}
 	whole := Tariff{ID: "wage-year-2026", Seq: 9, Basis: PerProduct, Unit: yuan(t, "12000.00")}
 	grant := ledger.Digest([]byte("grant"))
 	uses := []use{
@@ -148,7 +148,7 @@ func TestStatementLines(t *testing.T) {
 		"licence-live @0  free renewal calls=1 units=30 exact=0.00 charge=0.00 [15]",
 		"licence-sector sector-2026@7 per-call 0.125  calls=3 units=600 exact=0.375 charge=0.38 [11 12 13]",
 		"sandbox @0  free sandbox calls=1 units=5 exact=0.00 charge=0.00 [16]",
-		"wage-table wage-table-2026@8 per-volume 0.80  calls=2 units=12345678 exact=9.8765424 charge=9.88 [20 21]",
+		"wage-table wage-table-2026@8 per-volume 0.0000008  calls=2 units=12345678 exact=9.8765424 charge=9.88 [20 21]",
 		"wage-year wage-year-2026@9 per-product 12000.00  calls=2 units=1600 exact=24000.00 charge=24000.00 [22 23]",
 	}
 	if diff := cmp.Diff(want, lines); diff != "" {
@@ -227,7 +227,7 @@ func TestStatementProperties(t *testing.T) {
 		{ID: "a", Seq: 1, Basis: PerSubject, Unit: yuan(t, "0.1537")},
 		{ID: "b", Seq: 2, Basis: PerCall, Unit: yuan(t, "0.125")},
 		{ID: "c", Seq: 3, Basis: PerSubject, Unit: yuan(t, "0.000000000001")},
-		{ID: "d", Seq: 4, Basis: PerVolume, Unit: yuan(t, "19.999999")},
+		{ID: "d", Seq: 4, Basis: PerVolume, Unit: yuan(t, "0.0000008")},
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.IntRange(0, 40).Draw(rt, "entries")

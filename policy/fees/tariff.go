@@ -31,7 +31,7 @@ func ParseDay(s string) (time.Time, error) {
 const (
 	PerSubject = "per-subject" // by identifiers asked for, found or not 服务次数
 	PerCall    = "per-call"    // by jobs
-	PerVolume  = "per-volume"  // by millions of plaintext cells asked for, never of ciphertext 数据调用量
+	PerVolume  = "per-volume"  // by plaintext cells or bytes asked for, never by ciphertext 数据调用量
 	PerProduct = "per-product" // by products delivered: a job delivers one 产品数量
 )
 
@@ -133,25 +133,21 @@ func (e *UsageError) Error() string {
 }
 
 // Price is the exact price of a use: unit price × what the basis counts, never
-// rounded. Of a volume it is the price of a million × units ÷ 1,000,000, which is
-// exact for prices of at most six decimals.
+// rounded.
 func Price(t Tariff, units, calls int64) (ledger.Price, error) {
 	if units < 0 || calls < 0 || t.Unit.Sign() < 0 {
 		return ledger.Price{}, &UsageError{Tariff: t.ID}
 	}
 	var counted int64
-	var exponent int32
 	switch t.Basis {
-	case PerSubject:
+	case PerSubject, PerVolume:
 		counted = units
-	case PerVolume:
-		counted, exponent = units, -6 // the price is of a million
 	case PerCall, PerProduct:
 		counted = calls
 	default:
 		return ledger.Price{}, &BasisError{Tariff: t.ID, Basis: t.Basis}
 	}
-	amount, err := t.Unit.mul(counted, exponent)
+	amount, err := t.Unit.MulInt(counted)
 	if err != nil {
 		return ledger.Price{}, fmt.Errorf("pricing by tariff %s: %w", t.ID, err)
 	}

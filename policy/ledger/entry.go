@@ -196,7 +196,7 @@ type Price struct {
 	Tariff string `json:"tariff,omitempty"` // tariff id; empty where nothing is charged
 	Seq    int64  `json:"seq,omitempty"`    // the tariff's manifest entry
 	Basis  string `json:"basis,omitempty"`  // per-subject, per-call, …
-	Unit   string `json:"unit,omitempty"`   // price of one unit, yuan; per-volume: of a million
+	Unit   string `json:"unit,omitempty"`   // price of one unit, yuan
 	Units  int64  `json:"units"`            // units charged
 	Amount string `json:"amount"`           // exact, yuan, unrounded
 }

@@ -177,10 +177,6 @@ func TestAggregateRules(t *testing.T) {
 		{"a price by subject", "product: wage-table\nbasis: per-volume\namount: 0.05", "product: wage-table\nbasis: per-subject\namount: 0.05", []string{
 			"bad-basis basis: got per-subject of wage-table, of type aggregate; expected per-call, per-volume or per-product",
 			"no-ceiling from: got 2026-03-01, when no ceiling per-volume of wage-table is in force; expected a first day with a ceiling of the same basis"}},
-		{"a price that no cell has a part of", "price: 0.02", "price: 0.0200001",
-			[]string{"bad-decimal price: got 0.0200001; expected at most 6 decimals for the price of a million units"}},
-		{"a ceiling likewise", "amount: 0.05", "amount: 0.0500001",
-			[]string{"bad-decimal amount: got 0.0500001; expected at most 6 decimals for the price of a million units"}},
 		{"cells twice", "product: wage-noised, dimension: sector, codes: [A, other]", "product: wage-table, dimension: city, codes: [x]",
 			[]string{"repeated-item cells[1]: got city of wage-table again (as cells[0]); expected each dimension of a product once"}},
 	} {

@@ -220,7 +220,7 @@ type Tariff struct {
 	Meta
 	Product string `json:"product" is:"id"`
 	Basis   string `json:"basis" is:"basis"`
-	Price   string `json:"price" is:"money"` // yuan a unit; per-volume: a million units
+	Price   string `json:"price" is:"money"` // yuan a unit
 	Trial   bool   `json:"trial"`            // 试行
 	From    Date   `json:"from" is:"date"`
 	Until   Date   `json:"until,omitempty" is:"date"` // last day; empty: until the next

@@ -6,8 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/yingbi/yingbi/policy/fees"
 )
 
 // validate holds a document to the rules between its own fields. What needs
@@ -26,9 +24,6 @@ func (d *decoder) validate(doc Document) {
 		if doc.Until != "" {
 			d.term(doc.From, doc.Until)
 		}
-		d.volumePrice("price", doc.Basis, doc.Price)
-	case *Ceiling:
-		d.volumePrice("amount", doc.Basis, doc.Amount)
 	case *NegativeList:
 		if len(doc.Columns)+len(doc.Categories) == 0 {
 			d.at("missing-field", "", "neither columns nor categories", "at least one of the two", "")
@@ -53,13 +48,6 @@ func locate(marks map[string]Position, path string) Position {
 func (d *decoder) term(from, until Date) {
 	if until < from {
 		d.at("bad-term", "until", string(until), "a day not before from, "+string(from), "")
-	}
-}
-
-// volumePrice: a price of a million that a single unit has an exact part of.
-func (d *decoder) volumePrice(path, basis, price string) {
-	if _, decimals, _ := strings.Cut(price, "."); basis == fees.PerVolume && len(decimals) > 6 {
-		d.at("bad-decimal", path, price, "at most 6 decimals for the price of a million units", "")
 	}
 }
 

@@ -67,7 +67,7 @@ func (l *Log) AddCells() {
 		Quotas:   []vocabulary.Quota{{Unit: "cells", Per: "month", Limit: 250}, {Unit: "subjects", Per: "month", Limit: 1}},
 		Contract: Digest("contract"),
 	})
-	for _, price := range []struct{ product, basis, amount string }{{Noised, "per-volume", "20.00"}, {Exact, "per-product", "12000.00"}} {
+	for _, price := range []struct{ product, basis, amount string }{{Noised, "per-volume", "0.03"}, {Exact, "per-product", "12000.00"}} {
 		l.Apply(&vocabulary.Ceiling{Meta: meta(vocabulary.KindCeiling, price.product), Product: price.product,
 			Basis: price.basis, Amount: price.amount, From: "2026-01-01", Document: Digest("decision")})
 		l.Apply(&vocabulary.Tariff{Meta: meta(vocabulary.KindTariff, price.product), Product: price.product,
