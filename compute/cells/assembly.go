@@ -10,6 +10,10 @@ import (
 // descriptor that it is held to.
 var ErrStream = errors.New("cells: malformed stream of cells")
 
+// maxDelivered bounds a delivered figure: rounding, by MaxValue at most, moves values
+// and ends of intervals outward.
+const maxDelivered = 4 * MaxValue
+
 // assembly builds a view out of columns of texts and figures.
 type assembly struct {
 	d     *Descriptor
@@ -157,7 +161,7 @@ func (a *assembly) finish() (*View, error) {
 			continue
 		}
 		for i, v := range *r.into {
-			if null := a.nulls[r.nulls][i]; null != (a.v.Status[i] != Released) || !inRange(v) {
+			if null := a.nulls[r.nulls][i]; null != (a.v.Status[i] != Released) || v > maxDelivered || v < -maxDelivered {
 				return nil, fmt.Errorf("%w: row %d of %s has a figure that its status does not allow, or one out of range", ErrStream, i, r.name)
 			}
 		}

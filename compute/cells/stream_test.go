@@ -162,6 +162,29 @@ func TestManyBatches(t *testing.T) {
 	}
 }
 
+// The largest figures are delivered too, rounded outward.
+func TestLargestFigures(t *testing.T) {
+	d, table := credit()
+	d.Measures[3].Scale, d.Measures[3].Offset, d.Measures[3].Round = 0, 0, 16
+	c, row := &table.Groups[0], slices.Index(table.Groups[0].Status, Released)
+	c.Values[3][row], c.Low[3][row], c.High[3][row] = MaxValue, MaxValue-6000, MaxValue
+	c.Values[4][row], c.Low[4][row], c.High[4][row] = MaxValue, -MaxValue, MaxValue
+	if err := errors.Join(d.Validate(), table.Validate(d)); err != nil {
+		t.Fatal(err)
+	}
+	_, v := mustSelect(t, d, table, Query{By: d.Groups[0].By})
+	if got := v.Columns[3].Values[row]; got != MaxValue+1 {
+		t.Errorf("%d is not rounded to the nearest multiple of 16", got)
+	}
+	var b bytes.Buffer
+	if err := v.WriteArrow(&b); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ReadArrow(&b, d); err != nil || !reflect.DeepEqual(got, v) {
+		t.Errorf("another view, %v", err)
+	}
+}
+
 // Every byte of a stream changed in turn: an error or a view, and no panic.
 func TestArrowCorrupted(t *testing.T) {
 	d, table := licences()
