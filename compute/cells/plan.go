@@ -186,8 +186,7 @@ func (p *Plan) checkMeasure(m *PlanMeasure, schema *arrow.Schema) error {
 	if len(at) != 1 {
 		return refuse("measure %q: the schema has %d columns %q", m.Name, len(at), m.Column)
 	}
-	isText := !isReal(schema, m.Column) && !isInteger(schema, m.Column)
-	if isText && (m.Is != IsCount || p.Privacy != nil) {
+	if !isReal(schema, m.Column) && !isInteger(schema, m.Column) {
 		return refuse("measure %q: %q is not a column of numbers", m.Name, m.Column)
 	}
 	return nil

@@ -95,7 +95,7 @@ func (w *groupWriter) figure(i, cell int) (value, low, high int64) {
 		return w.variance(m, &w.plan.Measures[w.of[i]], parts, cell)
 	}
 	v := w.vectors[parts[0]]
-	at := cell*v.width() + i - slices.Index(w.of, w.of[i]) // bins of a histogram are side by side
+	at := cell*v.width() + w.bin(i)
 	half := outward(w.half(parts[0], cell, 0.95), v.decimals(), m.Decimals)
 	half = min(half, MaxValue/2)
 	centre := within(rescale(big.NewInt(w.centres[parts[0]][at]), v.decimals(), m.Decimals), MaxValue-half)
@@ -196,10 +196,13 @@ func scaled(q *big.Rat, from, to int) *big.Rat {
 	return new(big.Rat).Quo(q, new(big.Rat).SetInt(by))
 }
 
-func nearest(q *big.Rat, from, to int) int64 {
+// rounded is the nearest integer, halves away from zero; nearest is within 53 bits too.
+func rounded(q *big.Rat, from, to int) *big.Int {
 	q = scaled(q, from, to)
-	return within(quotient(q.Num(), q.Denom()), MaxValue)
+	return quotient(q.Num(), q.Denom())
 }
+
+func nearest(q *big.Rat, from, to int) int64 { return within(rounded(q, from, to), MaxValue) }
 
 func floor(q *big.Rat, from, to int) int64 {
 	q = scaled(q, from, to)

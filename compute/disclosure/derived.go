@@ -23,7 +23,7 @@ func (p *protector) imply(rules Rules, earlier []Published) error {
 			return err
 		}
 		t := target{atoms: c.Atoms, value: value, width: width, subjects: c.Subjects}
-		if len(c.Atoms) > 1 {
+		if len(earlier) > 0 {
 			if t.width, err = p.open(t, aimed[k]); err != nil {
 				return err
 			}
@@ -93,8 +93,8 @@ func (p *protector) subtract(earlier []Published, each func(rest []int) error) e
 
 var errUnproved = errors.New("no witness")
 
-// open is the width up to which the earlier publications alone leave a difference
-// open, found by halving; or at most least, if it is no more than that. What is
+// open is the width up to which the earlier publications alone leave a difference, or
+// an atom that they did not tell apart, open, found by halving; or at most least, if it is no more than that. What is
 // narrower was known before: it is not for the present table to take back, and an
 // estimate errs on the side of caution.
 func (p *protector) open(t target, least int64) (int64, error) {

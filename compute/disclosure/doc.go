@@ -18,10 +18,10 @@
 // rules apply to cells, to atoms on which something is published, and to the
 // differences between a released cell of an earlier publication and a cell of the
 // table, or one that another earlier publication suppressed, where one contains the
-// other. A difference of several atoms for which no witness is found after the
-// earlier publications alone keeps half of its protection, or a quarter, and so on:
-// what these leave open, the table does not close. Complementary cells have no
-// protection of their own.
+// other. A difference, or an atom that the earlier publications did not tell apart,
+// for which no witness is found after these alone keeps half of its protection, or a
+// quarter, and so on: what they leave open, the table does not close. Complementary
+// cells have no protection of their own.
 //
 // # What is proved
 //
