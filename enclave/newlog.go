@@ -30,6 +30,8 @@ import (
 // published anew. And what could have been used without the backup knowing counts
 // as used: every quota and share in the windows that are not over, wholly. A new
 // grant gives a new quota; a share of the population opens with its next window.
+// A privacy budget is used up for its lifetime: what may have been published from
+// it cannot be taken back.
 type NewLog struct {
 	Origin string
 	VKey   string
@@ -38,6 +40,7 @@ type NewLog struct {
 
 	Carried   int      // entries of the old log that the new one begins with
 	Spent     int      // windows of quotas and shares that count as used up
+	Budgets   []string // resources whose privacy budget counts as used up, for good
 	Publish   []string // products that were served and are to be published anew
 	Suspended []string // those of them that were suspended
 	Left      []string // documents that fit no more today: apply them anew
@@ -337,6 +340,12 @@ func (n *NewLog) compose(r *restore, genesis ledger.Entry, entries []ledger.Entr
 		if err := add(ledger.Entry{Kind: ledger.KindBudget, Budget: w.Spent(s.window, s.units)}); err != nil {
 			return nil, err
 		}
+	}
+	for _, b := range w.UsedUp() {
+		if err := add(ledger.Entry{Kind: ledger.KindBudget, Budget: b}); err != nil {
+			return nil, err
+		}
+		n.Budgets = append(n.Budgets, b.Resource)
 	}
 	n.Spent = len(spent)
 	return log, nil

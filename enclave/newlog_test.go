@@ -157,6 +157,51 @@ func TestNewLogKeepsPrices(t *testing.T) {
 	}
 }
 
+// What may have been published unseen under privacy cannot be taken back: in a
+// new log the budget is used up, and no manifest gives it back.
+func TestNewLogHasNoBudget(t *testing.T) {
+	u := newUnused(t)
+	u.MustApply(budgeted)
+	o := u.options()
+	o.NewLog = anew
+	dir := filepath.Join(t.TempDir(), "restored")
+	made, err := enclave.Restore(t.Context(), u.backup(t, false), dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(made.NewLog.Budgets, []string{"incomes"}) {
+		t.Errorf("used up: %v", made.NewLog.Budgets)
+	}
+	d := u.open(t, dir)
+	u.MustApplyTo(t, d, strings.ReplaceAll(budgeted, "1000000", "100000000"))
+	w, err := d.World(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lifetime, _, ok := w.Budget("incomes", d.Now()); !ok || lifetime.Left() != 0 {
+		t.Errorf("left: %+v, %v", lifetime, ok)
+	}
+	auditOf(t, u, d)
+}
+
+const budgeted = `kind: Resource
+id: incomes
+title: {en: Incomes}
+registration: GS-9
+provider: Insurance
+sourceOfTruth: register
+category: market-regulation
+grade: general
+personalInformation: true
+subject: person
+updateCycle: monthly
+legalBasis: {en: Insurance law}
+budget: {lifetime: 1000000, period: 1000000, per: year}
+columns:
+  - {name: person, type: string, role: key, required: true, title: {en: Person}}
+  - {name: income, type: number, role: measure, title: {en: Income}}
+`
+
 func sectorTariff(id, price string) string {
 	return "kind: Tariff\nid: " + id + "\ntitle: {en: Tariff}\nproduct: sector\nbasis: per-subject\nprice: \"" + price + "\"\ntrial: false\nfrom: 2026-01-01\n"
 }

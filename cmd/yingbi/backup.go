@@ -226,6 +226,9 @@ func (e *env) printRestored(made *enclave.Restored, dir string) {
 	e.say(e.T("restore.former", filepath.Join(dir, n.Export)))
 	e.say(e.T("restore.carried", n.Carried))
 	e.say(e.T("restore.spent", n.Spent))
+	for _, id := range n.Budgets {
+		e.say(e.T("restore.budget", id))
+	}
 	for _, id := range n.Publish {
 		e.say(e.T("restore.publish", id))
 	}
