@@ -113,7 +113,7 @@ func protect(ctx context.Context, table Table, rules Rules, earlier []Published)
 	if err != nil {
 		return nil, err
 	}
-	p := &protector{table: table, earlier: earlier, work: &work{ctx: ctx, cells: len(table.Cells), atoms: len(table.Atoms)}, result: &Result{Cells: make([]ResultCell, len(table.Cells))}}
+	p := &protector{table: table, earlier: earlier, work: &work{ctx: ctx, cells: len(table.Cells), atoms: len(table.Atoms), most: MaxWork}, result: &Result{Cells: make([]ResultCell, len(table.Cells))}}
 	for i, c := range table.Cells {
 		rule, protection, err := rules.sensitive(&c, values[i])
 		if err != nil {

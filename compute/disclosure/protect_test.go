@@ -228,6 +228,21 @@ func TestAttackOn200Cells(t *testing.T) {
 	}
 }
 
+// A thousand cells in three dimensions are answered, by cruder suppression once the
+// linear program for it has had its share of the work.
+func TestThreeDimensions(t *testing.T) {
+	if os.Getenv("YINGBI_SLOW") == "" {
+		t.Skip("slow: run by make check")
+	}
+	rows := rapid.Custom(func(t *rapid.T) []micro { return ordinary(t, 1000) }).Example(1)
+	table := tabulate(1000, rows, margins(t, []Dimension{{Size: 10}, {Size: 10}, {Size: 10}}), 3)
+	r := mustProtect(t, table, plain)
+	t.Logf("%+v", r.Report)
+	if r.Report.Released*2 < r.Report.Cells {
+		t.Fatal("most is suppressed")
+	}
+}
+
 func BenchmarkProtect(b *testing.B) {
 	for _, d := range [][]Dimension{{{Size: 13}, {Size: 13}}, {{Size: 30}, {Size: 30}}, {{Size: 6}, {Size: 6}, {Size: 6}}} {
 		atoms := 1

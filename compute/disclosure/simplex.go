@@ -31,14 +31,14 @@ type dictionary struct {
 type work struct {
 	ctx          context.Context
 	cells, atoms int // of the table
-	done         float64
+	done, most   float64
 }
 
 // spend says whether more may be done.
 func (w *work) spend(entries int) error {
 	w.done += float64(entries)
-	if w.done > MaxWork {
-		return fmt.Errorf("%w: %d cells over %d atoms ask for more than %g steps; publish fewer margins, or coarser codes", ErrTooLarge, w.cells, w.atoms, MaxWork)
+	if w.done > w.most {
+		return fmt.Errorf("%w: %d cells over %d atoms ask for more than %g steps; publish fewer margins, or coarser codes", ErrTooLarge, w.cells, w.atoms, w.most)
 	}
 	return w.ctx.Err()
 }

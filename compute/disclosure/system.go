@@ -2,6 +2,7 @@ package disclosure
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 )
 
@@ -142,8 +143,26 @@ func (s *system) search(p *protector, a aim, keep func(*witness) bool) (bool, er
 // its goal, where a released cell that would have to change is charged by its
 // cost for every unit: it is suppressed. (Robertson, "Cell suppression at
 // Statistics Canada", 1993; Hundepool et al. 2012, section 4.4.) It says how many
-// cells it suppressed.
+// cells it suppressed. Once work has gone beyond maxRepair, or where the program is
+// too large though the search for a witness is not, it suppresses none.
 func (p *protector) repair(a aim) (int, error) {
+	p.work.most = maxRepair
+	defer func() { p.work.most = MaxWork }()
+	suppressed, err := p.cheapest(a)
+	if errors.Is(err, ErrTooLarge) {
+		return 0, nil
+	}
+	return suppressed, err
+}
+
+// maxRepair is the part of MaxWork after which complementary cells are no longer
+// chosen by a linear program.
+const maxRepair = MaxWork / 10
+
+func (p *protector) cheapest(a aim) (int, error) {
+	if err := p.work.spend(0); err != nil {
+		return 0, err
+	}
 	s := &system{column: make([]int, len(p.table.Atoms))}
 	for i, atom := range p.table.Atoms {
 		s.column[i] = -1

@@ -96,25 +96,34 @@ func TestRefusals(t *testing.T) {
 		earlier []Published
 		want    error
 	}{
-		"no cohort":           {Table{}, Rules{}, nil, ErrTable},
-		"half a dominance":    {Table{}, Rules{MinSubjects: 2, N: 1}, nil, ErrTable},
-		"negative":            {Table{Atoms: []Atom{{Value: -1, Subjects: 1}}}, plain, nil, ErrTable},
-		"value of nobody":     {Table{Atoms: []Atom{{Value: 1}}}, plain, nil, ErrTable},
-		"unlisted":            {Table{Atoms: []Atom{{Value: 1, Subjects: 1}}}, plain, nil, ErrTable},
-		"contribution lost":   {Table{Atoms: []Atom{{Value: 6, Subjects: 1, Top: one.Top}}}, plain, nil, ErrTable},
-		"no such atom":        {Table{Atoms: []Atom{one}, Cells: []Cell{{Atoms: []int{1}, Subjects: 1, Top: one.Top}}}, plain, nil, ErrTable},
-		"atom twice":          {Table{Atoms: []Atom{one}, Cells: []Cell{{Atoms: []int{0, 0}, Subjects: 1, Top: one.Top}}}, plain, nil, ErrTable},
-		"subjects lost":       {Table{Atoms: []Atom{one}, Cells: []Cell{{Atoms: []int{0}}}}, plain, nil, ErrTable},
-		"too many atoms":      {Table{Atoms: make([]Atom, MaxAtoms+1)}, plain, nil, ErrTooLarge},
-		"too many cells":      {Table{Cells: make([]Cell, MaxCells+1)}, plain, nil, ErrTooLarge},
-		"too much":            {Table{Atoms: []Atom{{Value: MaxValue, Subjects: 1, Top: []Contribution{{1, MaxValue}}}, one}}, plain, nil, ErrTooLarge},
-		"other data before":   {Table{Atoms: []Atom{one}, Cells: []Cell{cell}}, plain, []Published{{Cells: []PublishedCell{{Atoms: []int{0}, Status: Released, Low: 4, High: 4}}}}, ErrTable},
-		"released as it is":   {Table{Atoms: []Atom{one}, Cells: []Cell{cell}}, plain, []Published{{Cells: []PublishedCell{{Atoms: []int{0}, Status: Released, Low: 5, High: 5}}}}, ErrExposed},
-		"too many cells past": {Table{Atoms: []Atom{one}}, plain, []Published{{Cells: make([]PublishedCell, MaxCells+1)}}, ErrTooLarge},
+		"no cohort":            {Table{}, Rules{}, nil, ErrTable},
+		"half a dominance":     {Table{}, Rules{MinSubjects: 2, N: 1}, nil, ErrTable},
+		"negative":             {Table{Atoms: []Atom{{Value: -1, Subjects: 1}}}, plain, nil, ErrTable},
+		"value of nobody":      {Table{Atoms: []Atom{{Value: 1}}}, plain, nil, ErrTable},
+		"unlisted":             {Table{Atoms: []Atom{{Value: 1, Subjects: 1}}}, plain, nil, ErrTable},
+		"contribution lost":    {Table{Atoms: []Atom{{Value: 6, Subjects: 1, Top: one.Top}}}, plain, nil, ErrTable},
+		"no such atom":         {Table{Atoms: []Atom{one}, Cells: []Cell{{Atoms: []int{1}, Subjects: 1, Top: one.Top}}}, plain, nil, ErrTable},
+		"atom twice":           {Table{Atoms: []Atom{one}, Cells: []Cell{{Atoms: []int{0, 0}, Subjects: 1, Top: one.Top}}}, plain, nil, ErrTable},
+		"subjects lost":        {Table{Atoms: []Atom{one}, Cells: []Cell{{Atoms: []int{0}}}}, plain, nil, ErrTable},
+		"too many atoms":       {Table{Atoms: make([]Atom, MaxAtoms+1)}, plain, nil, ErrTooLarge},
+		"too many cells":       {Table{Cells: make([]Cell, MaxCells+1)}, plain, nil, ErrTooLarge},
+		"too much":             {Table{Atoms: []Atom{{Value: MaxValue, Subjects: 1, Top: []Contribution{{1, MaxValue}}}, one}}, plain, nil, ErrTooLarge},
+		"protected too widely": {Table{Atoms: []Atom{{Value: MaxValue, Subjects: 1, Top: []Contribution{{1, MaxValue}}}}, Cells: []Cell{{Atoms: []int{0}, Subjects: 1, Top: []Contribution{{1, MaxValue}}}}}, Rules{MinSubjects: 2, N: 1, K: 1}, nil, ErrTooLarge},
+		"more than is listed":  {Table{Atoms: []Atom{{Value: 9, Subjects: 4, Top: []Contribution{{1, 2}, {2, 2}}}}}, plain, nil, ErrTable},
+		"other data before":    {Table{Atoms: []Atom{one}, Cells: []Cell{cell}}, plain, []Published{{Cells: []PublishedCell{{Atoms: []int{0}, Status: Released, Low: 4, High: 4}}}}, ErrTable},
+		"released as it is":    {Table{Atoms: []Atom{one}, Cells: []Cell{cell}}, plain, []Published{{Cells: []PublishedCell{{Atoms: []int{0}, Status: Released, Low: 5, High: 5}}}}, ErrExposed},
+		"too many cells past":  {Table{Atoms: []Atom{one}}, plain, []Published{{Cells: make([]PublishedCell, MaxCells+1)}}, ErrTooLarge},
 	} {
 		if r, err := Protect(context.Background(), c.table, c.rules, c.earlier...); !errors.Is(err, c.want) {
 			t.Errorf("%s: %+v, %v; want %v", name, r, err, c.want)
 		}
+	}
+	tired := &work{ctx: context.Background(), most: 10}
+	if err := tired.spend(10); err != nil {
+		t.Error(err)
+	}
+	if err := tired.spend(1); !errors.Is(err, ErrTooLarge) {
+		t.Error(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
