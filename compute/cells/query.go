@@ -22,18 +22,17 @@ var ErrQuery = errors.New("cells: query")
 type Problem string
 
 const (
-	UnknownName    Problem = "unknown-name"     // no axis, level or measure is called so
-	UnknownCode    Problem = "unknown-code"     //
-	Twice          Problem = "twice"            // named twice, or two names of one axis
-	NoCodes        Problem = "no-codes"         // a condition that keeps nothing
-	NotPublished   Problem = "not-published"    // the grouping is not, and nothing may be summed
-	NotInGrouping  Problem = "not-in-grouping"  // the measure is not published for it
-	DoesNotAddUp   Problem = "does-not-add-up"  // the measure, over cells
-	BeyondEnd      Problem = "beyond-end"       // a page that begins behind the last cell
-	OutOfRange     Problem = "out-of-range"     // first or count
-	NotTheFinest   Problem = "not-the-finest"   // weights are for cells of the finest grouping
-	NotWeighable   Problem = "not-weighable"    // the measure has no scale
-	NoFingerprints Problem = "no-fingerprinter" // the product's values are rounded for every recipient
+	UnknownName   Problem = "unknown-name"    // no axis, level or measure is called so
+	UnknownCode   Problem = "unknown-code"    //
+	Twice         Problem = "twice"           // named twice, or two names of one axis
+	NoCodes       Problem = "no-codes"        // a condition that keeps nothing
+	NotPublished  Problem = "not-published"   // the grouping is not, and nothing may be summed
+	NotInGrouping Problem = "not-in-grouping" // the measure is not published for it
+	DoesNotAddUp  Problem = "does-not-add-up" // the measure, over cells
+	BeyondEnd     Problem = "beyond-end"      // a page that begins behind the last cell
+	OutOfRange    Problem = "out-of-range"    // first or count
+	NotTheFinest  Problem = "not-the-finest"  // weights are for cells of the finest grouping
+	NotWeighable  Problem = "not-weighable"   // the measure has no scale
 )
 
 // QueryError refuses a query: what it asked for, and what there is instead.
@@ -78,8 +77,6 @@ func (e *QueryError) refusal() error {
 		return fmt.Errorf("weights are for cells of the finest grouping, not of %.128q", e.Name)
 	case NotWeighable:
 		return fmt.Errorf("%.64q has no scale, so that it is not weighed", e.Name)
-	case NoFingerprints:
-		return errors.New("the product's values are rounded for every recipient: a rounding is needed")
 	}
 	return errors.New(string(e.Problem))
 }

@@ -283,7 +283,7 @@ func TestRoundingForARecipient(t *testing.T) {
 	d.Fingerprint = true
 	all := Query{By: d.Groups[0].By}
 	s, _ := d.Resolve(all)
-	if _, err := table.Select(s, nil); !errors.Is(err, ErrQuery) {
+	if _, err := table.Select(s, nil); !errors.Is(err, ErrRounding) {
 		t.Errorf("without a rounding: %v", err)
 	}
 	up := func(group, measure int, cells []uint32, values []int64) error {
@@ -332,7 +332,7 @@ func TestRoundingForARecipient(t *testing.T) {
 		"no multiple":   func(_, _ int, _ []uint32, values []int64) error { values[0]++; return nil },
 		"its own error": func(_, _ int, _ []uint32, _ []int64) error { return errors.New("no key") },
 	} {
-		if _, err := table.Select(s, bad); err == nil {
+		if _, err := table.Select(s, bad); !errors.Is(err, ErrRounding) {
 			t.Errorf("a rounding was believed: %s", name)
 		}
 	}

@@ -6,8 +6,11 @@ import (
 	"slices"
 )
 
-// ErrOverflow refuses a sum of cells beyond MaxValue.
-var ErrOverflow = errors.New("cells: a sum of cells is too large")
+// Errors of Select.
+var (
+	ErrOverflow = errors.New("cells: a sum of cells is too large") // beyond MaxValue
+	ErrRounding = errors.New("cells: rounding")                    // none where one is needed, or not as promised
+)
 
 // Rounding rounds values of a published group for one recipient (数据指纹), in
 // place: values[i] is of cell cells[i], ascending, and becomes one of the two next
@@ -84,7 +87,7 @@ func (t *Table) Select(s *Selection, round Rounding) (*View, error) {
 	if !s.d.Fingerprint {
 		round = s.d.nearest
 	} else if round == nil {
-		return nil, &QueryError{Problem: NoFingerprints, Field: "measures"}
+		return nil, fmt.Errorf("%w: the product's values are rounded for every recipient", ErrRounding)
 	}
 	v := s.blank()
 	r := reading{s: s, from: &t.Groups[s.group], round: round}
@@ -124,7 +127,7 @@ func (r *reading) rounded(i int, cells []uint32, out []int64) error {
 		return nil
 	}
 	if err := r.round(r.s.group, measure, cells, out); err != nil {
-		return fmt.Errorf("cells: rounding: %w", err)
+		return fmt.Errorf("%w: %w", ErrRounding, err)
 	}
 	for j, cell := range cells {
 		if r.from.Status[cell] != Released {
@@ -132,7 +135,7 @@ func (r *reading) rounded(i int, cells []uint32, out []int64) error {
 			continue
 		}
 		if moved := out[j] - values[cell]; moved <= -base || moved >= base || out[j]%base != 0 {
-			return errors.New("cells: rounding: a value is not at one of the next two multiples")
+			return fmt.Errorf("%w: a value is not at one of the next two multiples", ErrRounding)
 		}
 	}
 	return nil
