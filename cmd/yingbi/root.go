@@ -51,7 +51,7 @@ func (e *env) root() *cobra.Command {
 	add("start", e.demoCommand(), e.identityCommand(), e.approveCommand())
 	add("operator", e.initCommand(), e.applyCommand(), e.importCommand(), e.reviewCommand(), e.publishCommand(),
 		e.suspendCommand(), e.resumeCommand(), e.withdrawCommand(), e.revokeCommand(), e.serveCommand(), e.backupCommand(), e.restoreCommand(),
-		e.keyringCommand(), e.rotateCommand(), e.shredCommand(), e.doctorCommand())
+		e.keyringCommand(), e.rotateCommand(), e.shredCommand(), e.traceCommand(), e.doctorCommand())
 	add("enterprise", e.productsCommand(), e.quoteCommand(), e.normaliseCommand(), e.verifyCommand(), e.receiptCommand(), e.explainCommand(), e.agentCommand())
 	add("auditor", e.logCommand(), e.auditCommand(), e.statementCommand())
 	e.explainArgs(root)

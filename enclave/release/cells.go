@@ -66,7 +66,7 @@ func (c *Cells) Select(s *cells.Selection, recipient string) (*cells.View, error
 	if c.key == nil {
 		return c.table.Select(s, nil)
 	}
-	m, err := fingerprint.New(c.key, fmt.Sprintf("%s/%d", c.descriptor.Product, c.descriptor.Epoch), recipient)
+	m, err := fingerprint.New(c.key, c.publication(), recipient)
 	if err != nil {
 		return nil, err
 	}
@@ -74,21 +74,30 @@ func (c *Cells) Select(s *cells.Selection, recipient string) (*cells.View, error
 	return c.table.Select(s, c.marking(m))
 }
 
-// marking rounds as the marker does. A bin of a histogram is a measure of its
-// own.
+// publication names what fingerprints are of.
+func (c *Cells) publication() string {
+	return fmt.Sprintf("%s/%d", c.descriptor.Product, c.descriptor.Epoch)
+}
+
+// marking rounds as the marker does.
 func (c *Cells) marking(m *fingerprint.Marker) cells.Rounding {
 	return func(group, measure int, indices []uint32, values []int64) error {
 		of := &c.descriptor.Measures[measure]
-		name := of.Name
-		if of.Bin != "" {
-			name += " " + of.Bin
+		r, err := m.Measure(markedName(of), of.Round)
+		if err != nil {
+			return err
 		}
-		r, err := m.Measure(name, of.Round)
-		for i := 0; i < len(indices) && err == nil; i++ {
-			values[i], err = r.Cell(c.starts[group]+int64(indices[i]), values[i])
-		}
-		return err
+		return r.Indexed(values, c.starts[group], indices)
 	}
+}
+
+// markedName is what fingerprints call a measure: a bin of a histogram is one of
+// its own.
+func markedName(m *cells.Measure) string {
+	if m.Bin == "" {
+		return m.Name
+	}
+	return m.Name + " " + m.Bin
 }
 
 // Zero clears the key.
