@@ -55,12 +55,7 @@ func (b *Publish) check(c *checker, e *Entry) {
 	c.before("publish.import", b.Import, e)
 	c.before("publish.review", b.Review, e)
 	c.whole("publish.population", b.Population, 0, maxInteger)
-	if b.Regime == "" {
-		c.need("publish.descriptor", checkPlain(b.Descriptor) == nil, "a canonical JSON object without free text")
-	} else { // cells have codes, which are text
-		canonical := len(b.Descriptor) > 0 && b.Descriptor[0] == '{' && checkCanonical(b.Descriptor) == nil
-		c.need("publish.descriptor", canonical, "a canonical JSON object")
-	}
+	c.need("publish.descriptor", checkPlain(b.Descriptor) == nil, "a canonical JSON object without free text")
 	c.need("publish.regime", oneOf(b.Regime, "", "disclosure", "privacy"), "disclosure or privacy, or nothing")
 	if b.Regime != "privacy" {
 		c.need("publish.rho", b.Rho == 0, "nothing, but under privacy")

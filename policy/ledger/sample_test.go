@@ -148,7 +148,7 @@ func samples() []*Entry {
 		e.V, e.Seq, e.Time, e.Actor = Version, int64(i), at(10+i), "yingbi://operator/"+testEnterprise
 	}
 	// Other shapes of some kinds: denials counted, a quota spent unseen, a log
-	// that stands in for another.
+	// that stands in for another, cells under privacy.
 	for _, e := range []*Entry{
 		{Actor: "yingbi://server/gateway", Kind: KindDenied,
 			Denied: &Denied{Enterprise: testEnterprise, Reason: ReasonRateLimited, Rule: "rate", Count: 812, From: &from, To: &to}},
@@ -157,6 +157,9 @@ func samples() []*Entry {
 			Counter: "share/" + testEnterprise + "/licence-live/month"}},
 		{Actor: "yingbi://operator/" + testEnterprise, Kind: KindAccess, Access: &Access{
 			Action: "restore", Object: "backup", Count: 18, Former: &Former{Origin: testOrigin, Size: 18, Root: testDigest("root")}}},
+		{Actor: "yingbi://operator/" + testEnterprise, Kind: KindPublish, Publish: &Publish{
+			Product: "licence-cells", Epoch: 1, Version: 1, Import: 2, Review: 3, Population: 24, Regime: "privacy", Rho: 250_000,
+			Descriptor: json.RawMessage(`{"cells":24,"codes":["Retail%20trade"],"regime":"privacy"}`)}},
 	} {
 		e.V, e.Seq, e.Time = Version, int64(len(entries)), at(10+len(entries))
 		entries = append(entries, e)

@@ -70,6 +70,14 @@ func TestValidateNamesTheField(t *testing.T) {
 		{"a long string", KindPublish, func(e *Entry) {
 			e.Publish.Descriptor = json.RawMessage(`{"a":"` + strings.Repeat("a", maxPlain+1) + `"}`)
 		}, "publish.descriptor"},
+		{"an unknown regime", KindPublish, func(e *Entry) { e.Publish.Regime = "trust" }, "publish.regime"},
+		{"rho without a regime", KindPublish, func(e *Entry) { e.Publish.Rho = 1 }, "publish.rho"},
+		{"rho under disclosure control", KindPublish, func(e *Entry) { e.Publish.Regime, e.Publish.Rho = "disclosure", 1 }, "publish.rho"},
+		{"privacy for nothing", KindPublish, func(e *Entry) { e.Publish.Regime = "privacy" }, "publish.rho"},
+		{"negative rho", KindPublish, func(e *Entry) { e.Publish.Regime, e.Publish.Rho = "privacy", -1 }, "publish.rho"},
+		{"text in a descriptor of cells", KindPublish, func(e *Entry) {
+			e.Publish.Regime, e.Publish.Descriptor = "disclosure", json.RawMessage(`{"codes":["Retail trade"]}`)
+		}, "publish.descriptor"},
 		{"an epoch of 2^31", KindPublish, func(e *Entry) { e.Publish.Epoch = 1 << 31 }, "publish.epoch"},
 
 		{"an unknown budget action", KindBudget, func(e *Entry) { e.Budget.Action = "give" }, "budget.action"},
