@@ -126,3 +126,28 @@ func TestBrokenBudgets(t *testing.T) {
 		})
 	}
 }
+
+// A grant that is for some cells is passed over by jobs that ask for others. The
+// log does not show which a job asks for, so that passing over one that is for all
+// is a finding and passing over that one is none.
+func TestNarrowGrantIsPassedOver(t *testing.T) {
+	for _, c := range []struct {
+		cells []vocabulary.Entitlement
+		want  func(n int64) []string
+	}{
+		{[]vocabulary.Entitlement{{Product: logtest.Exact, Dimension: "sector", Codes: []string{"A"}}}, func(int64) []string { return nil }},
+		{[]vocabulary.Entitlement{{Product: logtest.Noised, Dimension: "sector", Codes: []string{"A"}}}, func(n int64) []string { return []string{"A26 " + itoa(n)} }},
+		{nil, func(n int64) []string { return []string{"A26 " + itoa(n)} }},
+	} {
+		l := logtest.New(t)
+		l.AddCells()
+		held, _ := l.World.Catalogue().Grant(logtest.Cells)
+		early := *held.Doc
+		early.ID, early.Until, early.Cells = "early", "2027-06-30", c.cells
+		l.Apply(&early)
+		l.Release(logtest.Exact)
+		e := l.Append(l.Settlement(l.Header(logtest.Exact, vocabulary.Industry, 3), 1))
+		l.Checkpoint()
+		expect(t, run(t, source{l}, audit.Options{}), c.want(e.Seq))
+	}
+}

@@ -141,7 +141,7 @@ func (a *auditor) decided(e *ledger.Entry, c *ledger.Call, at time.Time) {
 	if candidate.Decision.Request == nil { // no such grant: the one that should have been
 		candidate = o.Candidates[0]
 	}
-	a.charged(e.Seq, o, candidate)
+	a.charged(e.Seq, c.Header.Product, o, candidate)
 	a.settled(e, c, candidate)
 	a.underCeiling(e.Seq, c, at)
 }
@@ -170,14 +170,21 @@ type cascade struct {
 	more int64
 }
 
+// narrow says whether a grant is for some cells of a product: whether it was for
+// those of a job is in the query, of which the log has the digest alone.
+func (a *auditor) narrow(grant, product string) bool {
+	held, ok := a.world.Catalogue().Grant(grant)
+	return ok && held.Doc.Narrows(product)
+}
+
 // charged counts what a job charges, and whether the grant was the right one:
 // the earliest to expire that had quota left.
-func (a *auditor) charged(seq int64, o admission.Outcome, taken admission.Candidate) {
+func (a *auditor) charged(seq int64, product string, o admission.Outcome, taken admission.Candidate) {
 	for _, earlier := range o.Candidates {
 		if earlier.Grant == taken.Grant || a.partial() {
 			break
 		}
-		if !a.exhausted(earlier) {
+		if !a.exhausted(earlier) && !a.narrow(earlier.Grant, product) {
 			a.add("A26", seq, "the grant charged", earlier.Grant+", the earliest to expire that has quota left", taken.Grant)
 			break
 		}

@@ -101,7 +101,7 @@ func (a *auditor) justified(seq int64, d *ledger.Denied, at time.Time) *admissio
 		return nil
 	}
 	for _, c := range o.Candidates { // refused by a quota: then none had any left
-		if !a.exhausted(c) {
+		if !a.exhausted(c) && !a.narrow(c.Grant, d.Header.Product) {
 			return &admission.Mismatch{Expected: "a settled job: there was quota left", Got: got}
 		}
 	}

@@ -40,7 +40,7 @@
 //	A23  a job was settled twice
 //	A24  an entry contradicts its header or what was live
 //	A25  admission, decided again, decides otherwise
-//	A26  another grant was charged than the earliest to expire that had quota left
+//	A26  another grant was charged than the earliest to expire that had quota left, and is for all cells
 //	A27  a quota is exceeded
 //	A28  a share of the population is exceeded
 //	A29  a price does not follow from usage and the tariff in force
@@ -81,7 +81,8 @@
 //
 // # What is not checked
 //
-// That no call happened off the log; that source data, costs and the documents
+// Which cells a job asked for, and so whether its grant is for them: the log has the
+// query's digest. That no call happened off the log; that source data, costs and the documents
 // behind digests are true; that everybody was shown the same log, beyond the
 // checkpoints and receipts at hand. A job is held to the entries before its own:
 // whoever settles must decide again if the ledger has moved since.

@@ -1,6 +1,9 @@
 package vocabulary
 
-import "cmp"
+import (
+	"cmp"
+	"slices"
+)
 
 // Types of products.
 const (
@@ -135,6 +138,11 @@ type Entitlement struct {
 	Product   string   `json:"product" is:"id"`
 	Dimension string   `json:"dimension" is:"column"`
 	Codes     []string `json:"codes" is:"name" n:"1..65536"`
+}
+
+// Narrows says whether the grant is for some cells of a product only.
+func (g *Grant) Narrows(product string) bool {
+	return slices.ContainsFunc(g.Cells, func(e Entitlement) bool { return e.Product == product })
 }
 
 // Defaults of an aggregate product.
