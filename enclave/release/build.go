@@ -17,10 +17,17 @@ import (
 	"github.com/yingbi/yingbi/enclave/sealed"
 )
 
-// BuildOptions say how a table is made.
+// BuildOptions say how an operand is made.
 type BuildOptions struct {
 	Workers  int // 0: one a processor
 	Progress Progress
+}
+
+func (o BuildOptions) workers() int {
+	if o.Workers > 0 {
+		return o.Workers
+	}
+	return runtime.GOMAXPROCS(0)
 }
 
 // TablePath is where a version's table lies.
@@ -38,9 +45,7 @@ func KeyName(product, answer string, epoch int) string {
 // the rule refuses is a *RefusedError, with the plan. The first version of an
 // epoch draws the epoch's key, unless an interrupted publication has.
 func BuildTable(ctx context.Context, table *sealed.Table, secrets keyring.Secrets, spec Spec, path string, o BuildOptions) (*lookup.Descriptor, *Plan, error) {
-	if o.Workers <= 0 {
-		o.Workers = runtime.GOMAXPROCS(0)
-	}
+	o.Workers = o.workers()
 	r, err := newRule(spec)
 	if err != nil {
 		return nil, nil, err

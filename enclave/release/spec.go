@@ -10,17 +10,18 @@ import (
 	"github.com/yingbi/yingbi/policy/vocabulary"
 )
 
-// Spec is what a masked table is made for.
+// Spec is what an operand is made for.
 type Spec struct {
 	Product  *vocabulary.Product // as reviewed
 	Document string              // digest of its canonical document
 	Resource *vocabulary.Resource
 	Epoch    int
 	Version  int
-	Previous *lookup.Descriptor // the version before in the same epoch; nil: none
+	Previous *lookup.Descriptor // of a masked table: the version before in the same epoch; nil: none
+	Earlier  []Earlier          // of cells under disclosure control: all that was published over the same data
 }
 
-// ErrSpec is under errors about a product that no table can be made for.
+// ErrSpec is under errors about a product that no operand can be made for.
 var ErrSpec = errors.New("release: the product's specification")
 
 // rule is a checked Spec: what is read from the rows, and what is made of it.

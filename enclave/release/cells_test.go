@@ -1,0 +1,240 @@
+package release_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/yingbi/yingbi/compute/cells"
+	"github.com/yingbi/yingbi/enclave/release"
+	"github.com/yingbi/yingbi/policy/vocabulary"
+)
+
+// census is an aggregate product over cities and dates under disclosure control;
+// change makes it another.
+func census(change func(*vocabulary.Aggregate)) *vocabulary.Product {
+	a := &vocabulary.Aggregate{
+		Dimensions: []vocabulary.Dimension{
+			{Name: "city", Column: "city", Codes: []string{"Hangzhou", "Ningbo"}, Other: "keep"},
+			{Name: "since", Column: "since", Edges: []string{"2000-01-01", "2010-01-01", "2020-01-01"}},
+		},
+		Margins:    []vocabulary.Margin{{By: []string{"city"}}, {}},
+		Filter:     []vocabulary.Condition{{Column: "age", Op: "ge", Values: []string{"18"}}},
+		Measures:   []vocabulary.Statistic{{Name: "people", Is: "count"}, {Name: "years", Is: "sum", Column: "age", Low: "0", High: "100"}},
+		Disclosure: &vocabulary.Disclosure{MinSubjects: 2},
+		Answers:    []string{vocabulary.AnswerCells},
+	}
+	if change != nil {
+		change(a)
+	}
+	return &vocabulary.Product{
+		Meta: vocabulary.Meta{Kind: vocabulary.KindProduct, ID: "census"}, Type: vocabulary.TypeAggregate, Resource: "people",
+		Aggregate: a, Release: vocabulary.Release{Columns: []string{"city", "since", "age"}},
+	}
+}
+
+func noised(a *vocabulary.Aggregate) {
+	a.Disclosure, a.Privacy = nil, &vocabulary.Privacy{Rho: 500_000, Mechanism: "gaussian", Rows: 1}
+}
+
+// person is row i: every fifth is a minor, who is filtered out.
+func person(i int) (city, since string, age int) {
+	city = []string{"Hangzhou", "Ningbo", "Wenzhou"}[i%3]
+	since = fmt.Sprintf("20%02d-06-01", i*7%20)
+	if age = 20 + i%60; i%5 == 0 {
+		age = 17
+	}
+	return city, since, age
+}
+
+func population(n int) string {
+	var b strings.Builder
+	for i := range n {
+		city, since, age := person(i)
+		fmt.Fprintf(&b, "p%04d,N,%d,%s,%s,s\n", i, age, city, since)
+	}
+	return b.String()
+}
+
+func (b *bench) cells(rows string, p *vocabulary.Product, epoch int) (*release.Cells, string) {
+	b.t.Helper()
+	path := release.CellsPath(b.dir, p.ID, epoch, 1)
+	d, _, err := release.BuildCells(b.t.Context(), b.seal(rows), b.ring, b.spec(p, epoch, 1, nil), path, release.BuildOptions{})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	c, err := release.OpenCells(b.t.Context(), b.ring, path, d)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(c.Zero)
+	return c, path
+}
+
+func view(t *testing.T, c *release.Cells, recipient string, by ...string) *cells.View {
+	t.Helper()
+	s, err := c.Descriptor().Resolve(cells.Query{By: by})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := c.Select(s, recipient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// The manifest's texts become values of the columns' types: codes, days, numbers,
+// the filter, clamps. What is released is what a loop over the rows counts.
+func TestCellsAreTheRows(t *testing.T) {
+	b := newBench(t)
+	c, _ := b.cells(population(400), census(nil), 1)
+	if d := c.Descriptor(); d.Cells != 3*2+3+1 || d.Regime != cells.RegimeDisclosure || d.Weights != nil {
+		t.Errorf("descriptor %+v", d)
+	}
+	var people, years [6]int64
+	for i := range 400 {
+		city, since, age := person(i)
+		if age < 18 {
+			continue
+		}
+		at := 2 * slices.Index([]string{"Hangzhou", "Ningbo", "Wenzhou"}, city)
+		if since >= "2010" {
+			at++
+		}
+		people[at]++
+		years[at] += int64(age)
+	}
+	v := view(t, c, "anyone", "city", "since")
+	for at := range people {
+		if v.Status[at] != cells.Released || v.Columns[0].Values[at] != people[at] || v.Columns[1].Values[at] != years[at] {
+			t.Errorf("cell %d: %v %d %d, want %d %d", at, v.Status[at], v.Columns[0].Values[at], v.Columns[1].Values[at], people[at], years[at])
+		}
+	}
+}
+
+// A recipient gets the same figures whenever it asks, another one others, and all
+// within the declared rounding of what was released.
+func TestCellsBearAFingerprint(t *testing.T) {
+	b := newBench(t)
+	c, path := b.cells(population(400), census(func(a *vocabulary.Aggregate) {
+		a.Fingerprint, a.Measures[0].Round, a.Measures[1].Round = true, 5, 50
+	}), 1)
+	plain, _ := b.cells(population(400), census(nil), 2)
+	copies := map[string]bool{}
+	for _, recipient := range []string{"north", "south", "east", "west"} {
+		v := view(t, c, recipient, "city", "since")
+		again, err := release.OpenCells(t.Context(), b.ring, path, c.Descriptor())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w := view(t, again, recipient, "city", "since"); fmt.Sprint(w.Columns) != fmt.Sprint(v.Columns) {
+			t.Errorf("%s gets other figures after a restart", recipient)
+		}
+		copies[fmt.Sprint(v.Columns)] = true
+		exact := view(t, plain, recipient, "city", "since")
+		for m, round := range []int64{5, 50} {
+			for i, x := range v.Columns[m].Values {
+				if off := x - exact.Columns[m].Values[i]; x%round != 0 || off <= -round || off >= round {
+					t.Errorf("%s: measure %d, cell %d is %d, released %d", recipient, m, i, x, exact.Columns[m].Values[i])
+				}
+			}
+		}
+	}
+	if len(copies) < 3 {
+		t.Errorf("four recipients have %d different copies", len(copies))
+	}
+}
+
+// Only the file that the descriptor names is served, whole.
+func TestCellsAreHeldToTheirDescriptor(t *testing.T) {
+	b := newBench(t)
+	c, path := b.cells(population(100), census(noised), 1)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	altered := bytes.Clone(whole)
+	altered[len(altered)-1] ^= 1
+	for name, content := range map[string][]byte{"altered": altered, "cut": whole[:len(whole)-1], "longer": append(bytes.Clone(whole), 0), "empty": nil} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := release.OpenCells(t.Context(), b.ring, path, c.Descriptor()); !errors.Is(err, release.ErrTable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := release.OpenCells(t.Context(), b.ring, path, c.Descriptor()); !errors.Is(err, release.ErrTable) || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("gone: %v", err)
+	}
+}
+
+// No column is read that was not reviewed, and what does not fit is refused before
+// a row is read.
+func TestCellsOfReviewedColumnsOnly(t *testing.T) {
+	b := newBench(t)
+	table := b.seal(population(50))
+	table.Close() // whoever reads a row fails otherwise than by the specification
+	for name, change := range map[string]func(*vocabulary.Product){
+		"dimension": func(p *vocabulary.Product) { p.Release.Columns = []string{"since", "age"} },
+		"filter": func(p *vocabulary.Product) {
+			p.Release.Columns, p.Aggregate.Measures = []string{"city", "since"}, p.Aggregate.Measures[:1]
+		},
+		"measure": func(p *vocabulary.Product) {
+			p.Release.Columns, p.Aggregate.Filter = []string{"city", "since"}, nil
+		},
+		"subject": func(p *vocabulary.Product) { p.Aggregate.Subject = "name" },
+		"hidden": func(p *vocabulary.Product) {
+			p.Aggregate.Dimensions[0].Column, p.Release.Columns = "secret", append(p.Release.Columns, "secret")
+		},
+		"unknown":  func(p *vocabulary.Product) { p.Aggregate.Measures[1].Column = "shoe" },
+		"resource": func(p *vocabulary.Product) { p.Resource = "others" },
+		"verify":   func(p *vocabulary.Product) { p.Aggregate = nil },
+		"value":    func(p *vocabulary.Product) { p.Aggregate.Filter[0].Values[0] = "many" },
+		"date":     func(p *vocabulary.Product) { p.Aggregate.Dimensions[1].Edges[0] = "1999" },
+		"bound":    func(p *vocabulary.Product) { p.Aggregate.Measures[1].Low = "0.5" },
+		"regimes":  func(p *vocabulary.Product) { p.Aggregate.Privacy = &vocabulary.Privacy{} },
+	} {
+		p := census(nil)
+		change(p)
+		if _, err := release.PlanCells(t.Context(), table, b.spec(p, 1, 1, nil), release.BuildOptions{}); !errors.Is(err, release.ErrSpec) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A dry run under differential privacy reads no row; one under disclosure control
+// cannot do without.
+func TestPlanCellsReadsNoRowUnderPrivacy(t *testing.T) {
+	b := newBench(t)
+	table := b.seal(population(50))
+	table.Close()
+	plan, err := release.PlanCells(t.Context(), table, b.spec(census(noised), 1, 1, nil), release.BuildOptions{})
+	if err != nil || plan.Rows != 50 || plan.Rho != 500_000 || len(plan.Report.Noise) != 2 || plan.Time == 0 {
+		t.Errorf("privacy: %+v, %v", plan, err)
+	}
+	if _, err := release.PlanCells(t.Context(), table, b.spec(census(nil), 1, 1, nil), release.BuildOptions{}); err == nil {
+		t.Error("disclosure control was planned from a closed file")
+	}
+}
+
+// A refusal of data says how many rows, and holds no value.
+func TestCellsRefuseWithoutValues(t *testing.T) {
+	b := newBench(t)
+	p := census(func(a *vocabulary.Aggregate) { a.Dimensions[0].Other = "" })
+	path := release.CellsPath(b.dir, p.ID, 1, 1)
+	_, _, err := release.BuildCells(t.Context(), b.seal(population(60)), b.ring, b.spec(p, 1, 1, nil), path, release.BuildOptions{})
+	if err == nil || strings.Contains(err.Error(), "Wenzhou") || !strings.Contains(err.Error(), "16") {
+		t.Errorf("a value without a code: %v", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a refused publication left a file: %v", err)
+	}
+}
