@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/yingbi/yingbi/compute/cells"
 	"github.com/yingbi/yingbi/compute/lookup"
 	"github.com/yingbi/yingbi/enclave/internal/world"
 	"github.com/yingbi/yingbi/enclave/release"
@@ -22,17 +23,24 @@ import (
 // PublishOptions say how a product is published.
 type PublishOptions struct {
 	DryRun   bool // read the data, say what would be, make nothing; the reading is logged
-	NewEpoch bool // a new key and a new tracking window; the old epoch stays served for its grace
+	NewEpoch bool // a new key and a new tracking window; the old epoch stays served for its grace. Cells always begin one
+	Mix      bool // publish cells under both regimes over one resource, which ends its statement of differential privacy
 	Progress Progress
 
 	again bool // publish what is served, not what is newest
 }
 
-// Published is what Publish made, or would make.
+// Published is what Publish made, or would make: a masked table or cells.
 type Published struct {
 	Plan       *release.Plan
 	Descriptor *lookup.Descriptor // nil in a dry run
-	Seq        int64              // the publish entry; -1 in a dry run
+
+	CellsPlan *release.CellsPlan
+	Cells     *cells.Descriptor     // nil in a dry run
+	Mixes     bool                  // it ends the resource's statement of differential privacy
+	Budget    []admission.BudgetUse // privacy: of the resource's lifetime and period, before it is spent from
+
+	Seq int64 // the publish entry; -1 in a dry run
 }
 
 // ErrNotReviewed says that nobody has reviewed the document that would be
@@ -42,9 +50,10 @@ var ErrNotReviewed = errors.New("enclave: the product's document is not reviewed
 // ErrNoData says that nothing was imported for the product's resource.
 var ErrNoData = errors.New("enclave: nothing is imported for the product's resource: import it first")
 
-// Publish makes the next version of a product's table from the newest import
-// and makes it live: the table file first, then the entry, so that an entry
-// always has its file. What the release rule refuses is a
+// Publish makes the next version of a product's operand from the newest import
+// and makes it live: the file first, then the entry, so that an entry always has
+// its file. What a publication of cells spends of a privacy budget is logged with
+// it, in one transaction. What the release rule refuses is a
 // *release.RefusedError, with the plan. Files that no entry names, of
 // publications that were interrupted, are removed.
 func (d *Domain) Publish(ctx context.Context, product string, o PublishOptions) (_ *Published, err error) {
@@ -66,6 +75,9 @@ func (d *Domain) Publish(ctx context.Context, product string, o PublishOptions) 
 		return nil, fmt.Errorf("publishing %s: %w", product, err)
 	}
 	defer func() { err = errors.Join(err, table.Close()) }()
+	if p.spec.Product.Aggregate != nil {
+		return d.publishCells(ctx, s, p, table, o)
+	}
 	if o.DryRun {
 		plan, err := release.PlanTable(ctx, table, p.spec, release.Progress(o.Progress))
 		if err != nil {
@@ -100,6 +112,9 @@ func (d *Domain) prepare(ctx context.Context, s *world.Snapshot, product string,
 		return nil, err
 	}
 	doc := p.spec.Product
+	if o.again && doc.Aggregate != nil {
+		return nil, fmt.Errorf("%w: %s", errNoKey, product)
+	}
 	if column, seq, gone := s.World.ShreddedOf(doc); gone {
 		return nil, fmt.Errorf("%w: column %s of %s, entry %d: take it out of the product", ErrShredded, column, doc.Resource, seq)
 	}
@@ -111,7 +126,7 @@ func (d *Domain) prepare(ctx context.Context, s *world.Snapshot, product string,
 	if last, ok := s.Version(product, 0, 0); ok {
 		p.spec.Epoch = last.Epoch + 1
 		// An epoch that was shredded has no further version.
-		if !o.NewEpoch && s.World.Open(product) {
+		if !o.NewEpoch && doc.Aggregate == nil && s.World.Open(product) {
 			p.spec.Epoch, p.spec.Version, p.spec.Previous = last.Epoch, last.Version+1, last.Lookup
 		}
 	}
@@ -196,7 +211,7 @@ func (d *Domain) openImport(ctx context.Context, seq int64) (*sealed.Table, *led
 
 func (d *Domain) publish(ctx context.Context, p *publication, table *sealed.Table, o PublishOptions) (*Published, error) {
 	// A refusal that can be known before the table is made should not come after it.
-	_, err := d.changeOr(ctx, true, func(w *admission.World) ([]ledger.Entry, error) { return p.entries(w, nil) })
+	_, err := d.changeOr(ctx, true, func(w *admission.World) ([]ledger.Entry, error) { return p.tableEntries(w, nil) })
 	if err != nil {
 		return nil, fmt.Errorf("publishing %s: %w", p.product, err)
 	}
@@ -206,23 +221,32 @@ func (d *Domain) publish(ctx context.Context, p *publication, table *sealed.Tabl
 	if err != nil {
 		return &Published{Plan: plan, Seq: -1}, err
 	}
-	seqs, err := d.change(ctx, func(w *admission.World) ([]ledger.Entry, error) { return p.entries(w, descriptor) })
+	seqs, err := d.change(ctx, func(w *admission.World) ([]ledger.Entry, error) { return p.tableEntries(w, descriptor) })
 	if err != nil {
 		return &Published{Plan: plan, Seq: -1}, errors.Join(fmt.Errorf("publishing %s: %w", p.product, err), removeRefused(path, err))
 	}
 	return &Published{Plan: plan, Descriptor: descriptor, Seq: seqs[len(seqs)-1]}, nil
 }
 
-// entries are the publish entry and, for a new epoch, the key's. The world must
-// still be the one that the table is made in, as far as the table goes. Without
-// a descriptor they are good for a rehearsal: what is not known yet is made up.
-func (p *publication) entries(w *admission.World, descriptor *lookup.Descriptor) ([]ledger.Entry, error) {
+// current says whether the world is still the one that the operand is made in, as
+// far as the operand goes.
+func (p *publication) current(w *admission.World) error {
 	if p.served != 0 {
 		if live, ok := w.Live(p.product); !ok || live.Seq != p.served {
-			return nil, errors.New("the product was published meanwhile: nothing was changed")
+			return errors.New("the product was published meanwhile: nothing was changed")
 		}
 	} else if now, ok := w.Newest(p.product); !ok || now.Digest != p.digest || now.Review != p.review {
-		return nil, errors.New("the product's document was changed meanwhile: review and publish it again")
+		return errors.New("the product's document was changed meanwhile: review and publish it again")
+	}
+	return nil
+}
+
+// tableEntries are the publish entry of a table and, for a new epoch, the key's.
+// Without a descriptor they are good for a rehearsal: what is not known yet is
+// made up.
+func (p *publication) tableEntries(w *admission.World, descriptor *lookup.Descriptor) ([]ledger.Entry, error) {
+	if err := p.current(w); err != nil {
+		return nil, err
 	}
 	publish := &ledger.Publish{
 		Product: p.product, Epoch: p.spec.Epoch, Version: p.spec.Version,

@@ -175,8 +175,12 @@ func (d *Domain) ShredEpoch(ctx context.Context, product string, epoch int, o Sh
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := s.Version(product, epoch, 0); !ok || epoch < 1 {
+	v, ok := s.Version(product, epoch, 0)
+	if !ok || epoch < 1 {
 		return nil, fmt.Errorf("%w: epoch %d of product %s", ErrUnknown, epoch, product)
+	}
+	if v.Cells != nil {
+		return nil, fmt.Errorf("shredding epoch %d of %s: %w", epoch, product, errNoKey)
 	}
 	r := &Shredding{Seq: -1, Keys: 1}
 	if r.Keyrings, err = d.leftKeyrings(); err != nil {
