@@ -140,10 +140,19 @@ func (e *env) publishCommand() *cobra.Command {
 			}
 			if o.DryRun {
 				e.say(e.T("publish.plan", args[0]))
+				if done.CellsPlan != nil {
+					e.printCells(done)
+					return nil
+				}
 				e.printPlan(done.Plan)
 				if err := done.Plan.Err(); err != nil {
 					return err
 				}
+				return nil
+			}
+			if c := done.Cells; c != nil {
+				e.say(e.T("publish.cells-published", args[0], c.Epoch, c.Cells, e.Word(c.Regime), done.Seq, e.clock().Sub(began).Round(10*time.Millisecond)))
+				e.printCells(done)
 				return nil
 			}
 			desc := done.Descriptor
@@ -154,6 +163,7 @@ func (e *env) publishCommand() *cobra.Command {
 	}
 	f.bind(cmd, e)
 	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, e.T("flag.dry-run-publish"))
+	cmd.Flags().BoolVar(&o.Mix, "mix", false, e.T("flag.mix"))
 	cmd.Flags().BoolVar(&o.NewEpoch, "new-epoch", false, e.T("flag.new-epoch"))
 	return cmd
 }
