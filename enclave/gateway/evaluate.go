@@ -19,11 +19,8 @@ import (
 func (g *Gateway) Evaluate(ctx context.Context, who vocabulary.Identity, req *yingbipb.EvaluateRequest) (*yingbipb.EvaluateResponse, error) {
 	blinded := req.GetBlinded()
 	a, err := g.submit(ctx, who, order{
-		kind: "verify", signed: req.GetHeader(), signature: req.GetSignature(), since: req.GetSince(), payload: int64(len(blinded)),
-		check: func(h *ledger.Header) error { return checkBlinded(h, blinded) },
-		run: func(ctx context.Context, v world.Version) (*result, error) {
-			return g.runEvaluator(ctx, who.ID, v, blinded)
-		},
+		kind: vocabulary.TypeVerify, signed: req.GetHeader(), signature: req.GetSignature(), since: req.GetSince(),
+		payload: int64(len(blinded)), work: &evaluation{g, who.ID, blinded},
 	})
 	if err != nil {
 		return nil, err
@@ -34,20 +31,35 @@ func (g *Gateway) Evaluate(ctx context.Context, who vocabulary.Identity, req *yi
 	}, nil
 }
 
-// checkBlinded holds blinded elements to the header.
-func checkBlinded(h *ledger.Header, blinded []byte) error {
-	switch n := len(blinded) / oprf.ElementSize; {
-	case len(blinded)%oprf.ElementSize != 0 || int64(n) != h.Units || n > oprf.MaxBatch:
-		return badRequest("the payload has %d bytes, expected %d for %d units", len(blinded), h.Units*oprf.ElementSize, h.Units)
-	case len(h.Payloads) != 1 || h.Payloads[0] != ledger.Digest(blinded):
+// evaluation is the work of a verify job.
+type evaluation struct {
+	g          *Gateway
+	enterprise string
+	blinded    []byte
+}
+
+func (w *evaluation) check(_ *world.Snapshot, h *ledger.Header) error {
+	switch n := len(w.blinded) / oprf.ElementSize; {
+	case len(w.blinded)%oprf.ElementSize != 0 || int64(n) != h.Units || n > oprf.MaxBatch:
+		return badRequest("the payload has %d bytes, expected %d for %d units", len(w.blinded), h.Units*oprf.ElementSize, h.Units)
+	case len(h.Payloads) != 1 || h.Payloads[0] != ledger.Digest(w.blinded):
 		return badRequest("payloads: expected the digest of the blinded elements alone")
 	}
 	return nil
 }
 
-// runEvaluator evaluates blinded elements under an epoch's key.
-func (g *Gateway) runEvaluator(ctx context.Context, enterprise string, v world.Version, blinded []byte) (*result, error) {
-	e, done, err := g.tables.evaluator(ctx, v)
+// covers: a grant of a verify product is for all of it.
+func (w *evaluation) covers(*vocabulary.Grant, world.Version) bool { return true }
+
+// kept: the epoch's key is, whether its tables are served or not.
+func (w *evaluation) kept(s *world.Snapshot, v world.Version) bool {
+	_, gone := s.World.KeyGone(v.Product, v.Epoch)
+	return !gone
+}
+
+// run evaluates under the epoch's key.
+func (w *evaluation) run(ctx context.Context, _ *ledger.Header, v world.Version) (*result, error) {
+	e, done, err := w.g.tables.evaluator(ctx, v)
 	if errors.Is(err, keyring.ErrDestroyed) {
 		return nil, errMoved // by a shred that this world does not know of yet
 	}
@@ -55,7 +67,7 @@ func (g *Gateway) runEvaluator(ctx context.Context, enterprise string, v world.V
 		return nil, stateError("running the job", err)
 	}
 	defer done()
-	return g.evaluate(ctx, enterprise, e, blinded)
+	return w.g.evaluate(ctx, w.enterprise, e, w.blinded)
 }
 
 // evaluate runs the kernel in its turn.

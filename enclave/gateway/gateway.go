@@ -49,6 +49,7 @@ type Gateway struct {
 	denials *denials
 	tables  *tables
 	spool   *spool.Spool
+	answers *room
 	speed   speed
 	time    logClock
 	kernel  func(*release.Evaluator, []byte) (evaluated, proof []byte, err error)
@@ -90,7 +91,7 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	g := &Gateway{
-		Config: c, spool: uploads, limit: newLimiter(c.Kernels, c.Queue, c.PerEnterprise),
+		Config: c, spool: uploads, answers: newRoom(answerBytes), limit: newLimiter(c.Kernels, c.Queue, c.PerEnterprise),
 		denials: newDenials(c.DenialsPerMinute), tables: newTables(c.Tables, c.Keyring, c.Log),
 		kernel: (*release.Evaluator).Evaluate, time: logClock{clock: c.Clock},
 	}
@@ -172,7 +173,7 @@ func (g *Gateway) warm(ctx context.Context, s *world.Snapshot, warmed map[int64]
 		if next, tried := warmed[v.Seq]; !ok || tried && (next.IsZero() || time.Now().Before(next)) {
 			continue
 		}
-		_, done, err := g.tables.table(ctx, v)
+		_, done, err := g.tables.hold(ctx, v)
 		if err != nil {
 			warmed[v.Seq] = time.Now().Add(tableRetry)
 			continue

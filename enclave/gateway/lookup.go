@@ -43,6 +43,9 @@ func (g *Gateway) Lookup(ctx context.Context, who vocabulary.Identity, req *ying
 	if err != nil {
 		return nil, err
 	}
+	if v.Lookup == nil {
+		return nil, badRequest("job: it is for cells, which came with its receipt: lookups are of verify jobs")
+	}
 	queries := req.GetQueries()
 	if err := g.checkQueries(v, queries); err != nil {
 		return nil, err
@@ -77,16 +80,23 @@ func (g *Gateway) jobOf(ctx context.Context, who vocabulary.Identity, id string)
 	return j, nil
 }
 
-// readable is the version that a job's queries are for, where it is served. A
-// product that is stopped answers nobody; whoever has paid goes on after resume.
-func (g *Gateway) readable(s *world.Snapshot, j *state.Job, version int) (world.Version, error) {
-	_, status, _ := s.World.Product(j.Product)
+// going wants a product that is not stopped: one that is answers nobody, and
+// whoever has paid goes on after resume.
+func going(s *world.Snapshot, product string) error {
+	_, status, _ := s.World.Product(product)
 	switch status {
 	case admission.StatusPublished:
+		return nil
 	case admission.StatusWithdrawn:
-		return world.Version{}, refuse(ledger.ReasonWithdrawn, "yingbi/withdrawn")
-	default:
-		return world.Version{}, refuse(ledger.ReasonSuspended, "yingbi/suspended")
+		return refuse(ledger.ReasonWithdrawn, "yingbi/withdrawn")
+	}
+	return refuse(ledger.ReasonSuspended, "yingbi/suspended")
+}
+
+// readable is the version that a job's queries are for, where it is served.
+func (g *Gateway) readable(s *world.Snapshot, j *state.Job, version int) (world.Version, error) {
+	if err := going(s, j.Product); err != nil {
+		return world.Version{}, err
 	}
 	v, ok := s.Served(j.Product, j.Epoch, version, g.time.now())
 	if !ok {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/yingbi/yingbi/compute/cells"
 	"github.com/yingbi/yingbi/compute/oprf"
 	"github.com/yingbi/yingbi/enclave/internal/world"
 	"github.com/yingbi/yingbi/policy/admission"
@@ -217,6 +218,7 @@ func (q *quote) take(c admission.Candidate) error {
 const (
 	headerBytes  = 800
 	receiptBytes = 4 << 10
+	queryBytes   = 200
 )
 
 // sizes tells bytes and time, from the live version.
@@ -225,7 +227,17 @@ func (q *quote) sizes() {
 	if !ok {
 		return
 	}
-	units, jobs, l := q.req.GetUnits(), q.resp.Jobs, v.Lookup.Lattice
+	units, jobs := q.req.GetUnits(), q.resp.Jobs
+	if v.Cells != nil {
+		figures := units * int64(len(v.Cells.Measures))
+		if v.Cells.Regime == cells.RegimePrivacy {
+			figures *= 3 // with the ends of their intervals
+		}
+		q.resp.BytesUp = jobs * (headerBytes + queryBytes)
+		q.resp.BytesDown = 8*figures + jobs*receiptBytes
+		return
+	}
+	l := v.Lookup.Lattice
 	q.resp.BytesUp = units*int64(oprf.ElementSize+l.QueryBytes) + jobs*headerBytes
 	q.resp.BytesDown = units*int64(oprf.ElementSize+l.AnswerBytes) + jobs*(oprf.ProofSize+receiptBytes) + int64(l.PublicBytes)
 	q.resp.Nanos = q.g.speed.estimate(v.Lookup, units)

@@ -161,7 +161,7 @@ func (g *Gateway) deny(ctx context.Context, s *world.Snapshot, now time.Time, j 
 		return refusal
 	}
 	_, err := g.Store.Update(ctx, func(tx *state.Tx) error {
-		if decision != nil && tx.ControlSeq() != s.Seq {
+		if (decision != nil || refusal.Reason == ledger.ReasonNotEntitled) && tx.ControlSeq() != s.Seq {
 			return errMoved
 		}
 		if err := g.dated(now, tx); err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/yingbi/yingbi/enclave/internal/world"
@@ -15,16 +16,29 @@ import (
 	"github.com/yingbi/yingbi/sdk/yingbipb"
 )
 
-// order is what a caller sends of a job: its signed header, and what the call
-// that takes it knows of its kind.
+// work is what a kind of job does: what a call hands to submit beside the header.
+// Each call makes one, so that it may remember what it decoded.
+type work interface {
+	// check holds the payload to the header. A version that the snapshot does not
+	// have is admission's to refuse.
+	check(*world.Snapshot, *ledger.Header) error
+	// covers says whether a grant, nil in the sandbox, is for all that is asked of a
+	// version.
+	covers(*vocabulary.Grant, world.Version) bool
+	// run runs the kernel on the version that serves the job.
+	run(context.Context, *ledger.Header, world.Version) (*result, error)
+	// kept says whether what the answer was made of is kept, so that it can be made
+	// again.
+	kept(*world.Snapshot, world.Version) bool
+}
+
+// order is what a caller sends of a job.
 type order struct {
 	kind              string // of the jobs that the call takes
 	signed, signature []byte // the header's canonical bytes, and the enterprise's signature over them
 	since             int64  // the caller's last tree size
-
-	payload int64                                                 // its bytes
-	check   func(*ledger.Header) error                            // holds the payload to the header
-	run     func(context.Context, world.Version) (*result, error) // the kernel, on the version that serves the job
+	payload           int64  // its bytes
+	work
 }
 
 // job is an authenticated, well-formed order.
@@ -116,7 +130,7 @@ func (g *Gateway) take(ctx context.Context, s *world.Snapshot, j *job) (*reply, 
 	if err != nil {
 		return nil, err
 	}
-	r, err := j.run(ctx, a.version)
+	r, err := j.run(ctx, j.header, a.version)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +165,7 @@ func authenticate(s *world.Snapshot, who vocabulary.Identity, o order) (*job, er
 	if h.Kind != o.kind {
 		return nil, badRequest("kind: %s jobs are not sent by this call, which takes %s", h.Kind, o.kind)
 	}
-	if err := o.check(h); err != nil {
+	if err := o.check(s, h); err != nil {
 		return nil, err
 	}
 	return &job{order: o, header: h, key: key, digest: ledger.Digest(append(append([]byte{}, o.signed...), o.signature...))}, nil
@@ -196,10 +210,22 @@ func (g *Gateway) admit(ctx context.Context, s *world.Snapshot, j *job) (*admitt
 	if !ok {
 		return nil, internal("finding the version that serves the job", errors.New("the policies admit an epoch that has none"))
 	}
+	if outcome.Candidates = covering(s, j, version, now, outcome.Candidates); len(outcome.Candidates) == 0 {
+		return nil, g.deny(ctx, s, now, j, refuse(ledger.ReasonNotEntitled, admission.RuleEntitlement), nil)
+	}
 	if err := g.affordable(ctx, s, now, j, outcome.Candidates); err != nil {
 		return nil, err
 	}
 	return &admitted{at: now, outcome: outcome, version: version, renews: h.Renews}, nil
+}
+
+// covering are the candidates whose grant is for all that the job asks for.
+func covering(s *world.Snapshot, j *job, v world.Version, now time.Time, candidates []admission.Candidate) []admission.Candidate {
+	grants := map[string]*vocabulary.Grant{} // the sandbox has none
+	for _, g := range s.World.Grants(j.header.Enterprise, j.header.Product, now) {
+		grants[g.ID] = g
+	}
+	return slices.DeleteFunc(slices.Clone(candidates), func(c admission.Candidate) bool { return !j.covers(grants[c.Grant], v) })
 }
 
 // worthAsking is from how many units on quotas are asked before the kernel
@@ -293,11 +319,11 @@ func (g *Gateway) repeat(ctx context.Context, s *world.Snapshot, j *job, prior *
 	if !ok {
 		return nil, internal("answering again", errors.New("the job's epoch was never published"))
 	}
-	if _, gone := s.World.KeyGone(prior.Product, prior.Epoch); gone {
-		// It can be had no more, and may be renewed for free.
+	if !j.kept(s, v) {
+		// It can be had no more. An evaluation may be renewed for free.
 		return nil, g.explain(s, j.header, refuse(ledger.ReasonEpochEnded, "yingbi/epoch"))
 	}
-	r, err := j.run(ctx, v)
+	r, err := j.run(ctx, j.header, v)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,8 @@ type evaluatorKey struct {
 type held struct {
 	version world.Version
 	ready   chan struct{}
-	table   *release.MaskedTable
+	table   *release.MaskedTable // of a verify product
+	cells   *release.Cells       // of an aggregate
 	err     error
 	readers int
 	dropped bool // to be closed by the last reader
@@ -56,6 +57,24 @@ func newTables(dir string, secrets keyring.Secrets, log *slog.Logger) *tables {
 
 // table returns a version's table. The caller calls done when it has read.
 func (t *tables) table(ctx context.Context, v world.Version) (_ *release.MaskedTable, done func(), err error) {
+	h, done, err := t.hold(ctx, v)
+	if err != nil {
+		return nil, nil, err
+	}
+	return h.table, done, nil
+}
+
+// releasedCells returns a version's cells. The caller calls done when it has read.
+func (t *tables) releasedCells(ctx context.Context, v world.Version) (_ *release.Cells, done func(), err error) {
+	h, done, err := t.hold(ctx, v)
+	if err != nil {
+		return nil, nil, err
+	}
+	return h.cells, done, nil
+}
+
+// hold opens a version's operand, if it is not open, and counts a reader in.
+func (t *tables) hold(ctx context.Context, v world.Version) (_ *held, done func(), err error) {
 	t.mu.Lock()
 	if t.closed {
 		t.mu.Unlock()
@@ -80,17 +99,24 @@ func (t *tables) table(ctx context.Context, v world.Version) (_ *release.MaskedT
 		done()
 		return nil, nil, h.err
 	}
-	return h.table, done, nil
+	return h, done, nil
 }
 
 // load opens a table, apart from any caller's context: the next caller wants it
 // too. One that does not open is forgotten, so that a repaired file is found.
 func (t *tables) load(h *held) {
 	v := h.version
-	table, err := release.OpenTable(context.Background(), t.secrets, release.TablePath(t.dir, v.Product, v.Epoch, v.Version), v.Lookup)
+	var table *release.MaskedTable
+	var cells *release.Cells
+	var err error
+	if v.Cells != nil {
+		cells, err = release.OpenCells(context.Background(), t.secrets, release.CellsPath(t.dir, v.Product, v.Epoch, v.Version), v.Cells)
+	} else {
+		table, err = release.OpenTable(context.Background(), t.secrets, release.TablePath(t.dir, v.Product, v.Epoch, v.Version), v.Lookup)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	h.table, h.err = table, err
+	h.table, h.cells, h.err = table, cells, err
 	close(h.ready)
 	if err != nil && t.open[v.Seq] == h { // else it was dropped, and another may be on its way
 		delete(t.open, v.Seq)
@@ -123,8 +149,14 @@ func (t *tables) leave(h *held) {
 
 // closeIdle closes a dropped table that nobody reads. The caller holds mu.
 func (t *tables) closeIdle(h *held) {
-	if h.dropped && h.readers == 0 && h.table != nil {
+	if !h.dropped || h.readers > 0 {
+		return
+	}
+	if h.table != nil {
 		_ = h.table.Close() // read only: nothing is lost
+	}
+	if h.cells != nil {
+		h.cells.Zero()
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/yingbi/yingbi/compute/cells"
 	"github.com/yingbi/yingbi/enclave/gateway"
 	"github.com/yingbi/yingbi/policy/ledger"
 	"github.com/yingbi/yingbi/policy/vocabulary"
@@ -46,6 +47,7 @@ var largest = map[string]int{
 	yingbipb.Gateway_Receipt_FullMethodName:    small,
 	yingbipb.Gateway_Checkpoint_FullMethodName: small,
 	yingbipb.Gateway_PublicPart_FullMethodName: small,
+	yingbipb.Gateway_Cells_FullMethodName:      cells.MaxQuery + 2*small,
 	yingbipb.Gateway_Upload_FullMethodName:     1<<20 + small, // of each piece
 	yingbipb.Gateway_Uploaded_FullMethodName:   small,
 }

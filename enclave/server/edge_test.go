@@ -27,7 +27,7 @@ import (
 func TestEveryReasonHasItsTexts(t *testing.T) {
 	for _, r := range []ledger.Reason{
 		ledger.ReasonNoGrant, ledger.ReasonGrantExpired, ledger.ReasonGrantRevoked, ledger.ReasonPurposeNotGranted, ledger.ReasonPurposeNoBasis,
-		ledger.ReasonQuotaExhausted, ledger.ReasonShareExhausted, ledger.ReasonBatchTooLarge, ledger.ReasonStanding, ledger.ReasonNotPublished,
+		ledger.ReasonQuotaExhausted, ledger.ReasonShareExhausted, ledger.ReasonBatchTooLarge, ledger.ReasonNotEntitled, ledger.ReasonStanding, ledger.ReasonNotPublished,
 		ledger.ReasonSuspended, ledger.ReasonWithdrawn, ledger.ReasonAssessmentExpired, ledger.ReasonGradeForbids, ledger.ReasonNegativeList,
 		ledger.ReasonAuthorisationEnded, ledger.ReasonOutsideScope, ledger.ReasonConsentMissing, ledger.ReasonNoTariff, ledger.ReasonOperatorRule,
 		ledger.ReasonPolicyError, ledger.ReasonEpochEnded, ledger.ReasonWrongOrigin, ledger.ReasonNotRegistered, ledger.ReasonWrongIdentity,

@@ -68,7 +68,7 @@ func TestMalformed(t *testing.T) {
 	c.MustSend(j)
 
 	t.Run("bytes that are no message", func(t *testing.T) {
-		for _, m := range append(pb.Gateway_ServiceDesc.Methods, grpc.MethodDesc{MethodName: "PublicPart"}, grpc.MethodDesc{MethodName: "Upload"}) {
+		for _, m := range append(pb.Gateway_ServiceDesc.Methods, grpc.MethodDesc{MethodName: "PublicPart"}, grpc.MethodDesc{MethodName: "Upload"}, grpc.MethodDesc{MethodName: "Cells"}) {
 			method := "/" + pb.Gateway_ServiceDesc.ServiceName + "/" + m.MethodName
 			for name, message := range map[string][]byte{
 				"zeros":               make([]byte, 64),
@@ -84,7 +84,7 @@ func TestMalformed(t *testing.T) {
 		}
 	})
 	t.Run("text that is no UTF-8", func(t *testing.T) {
-		for _, method := range []string{pb.Gateway_Quote_FullMethodName, pb.Gateway_Lookup_FullMethodName, pb.Gateway_Receipt_FullMethodName, pb.Gateway_PublicPart_FullMethodName, pb.Gateway_Upload_FullMethodName, pb.Gateway_Uploaded_FullMethodName} {
+		for _, method := range []string{pb.Gateway_Quote_FullMethodName, pb.Gateway_Lookup_FullMethodName, pb.Gateway_Receipt_FullMethodName, pb.Gateway_PublicPart_FullMethodName, pb.Gateway_Upload_FullMethodName, pb.Gateway_Uploaded_FullMethodName, pb.Gateway_Cells_FullMethodName} {
 			if err := send(t.Context(), conn, method, []byte{0x0a, 2, 0xc3, 0x28}); status.Code(err) == codes.OK {
 				t.Errorf("%s takes it", method)
 			}
@@ -200,6 +200,7 @@ func FuzzMessages(f *testing.F) {
 	for i, m := range []proto.Message{
 		j.Request, &pb.LookupRequest{Job: j.Header.Job, First: 1, Queries: [][]byte{{1}}}, &pb.QuoteRequest{Product: "sector", Purpose: "industry", Units: 1},
 		&pb.CheckpointRequest{Product: "sector", Since: 1}, &pb.ReceiptRequest{Job: j.Header.Job}, &pb.ProductsRequest{Mine: true},
+		&pb.CellsRequest{Header: j.Request.Header, Signature: j.Request.Signature, Query: []byte(`{"by":[]}`)},
 		&pb.UploadChunk{Digest: ledger.Digest([]byte("a")), Size: 1, Data: []byte("a")},
 	} {
 		b, err := proto.Marshal(m)
@@ -218,7 +219,7 @@ func FuzzMessages(f *testing.F) {
 			}
 		}
 		ctx := t.Context()
-		switch method % 7 {
+		switch method % 8 {
 		case 0:
 			m := new(pb.EvaluateRequest)
 			call(m, func() error { _, err := c.Evaluate(ctx, m); return err })
@@ -238,6 +239,16 @@ func FuzzMessages(f *testing.F) {
 			m := new(pb.ProductsRequest)
 			call(m, func() error { _, err := c.Products(ctx, m); return err })
 		case 6:
+			m := new(pb.CellsRequest)
+			call(m, func() error {
+				stream, err := c.Cells(ctx, m)
+				if err != nil {
+					return err
+				}
+				_, err = stream.Recv()
+				return err
+			})
+		case 7:
 			m := new(pb.UploadChunk)
 			call(m, func() error { _, err := upload(ctx, c, m, m); return err })
 		}

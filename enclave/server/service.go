@@ -57,6 +57,10 @@ func (s *service) PublicPart(req *yingbipb.PublicPartRequest, stream grpc.Server
 	return nil
 }
 
+func (s *service) Cells(req *yingbipb.CellsRequest, stream grpc.ServerStreamingServer[yingbipb.CellsChunk]) error {
+	return s.gateway.Cells(stream.Context(), callerOf(stream.Context()), req, stream.Send)
+}
+
 func (s *service) Upload(stream grpc.ClientStreamingServer[yingbipb.UploadChunk, yingbipb.UploadResponse]) error {
 	resp, err := s.gateway.Upload(stream.Context(), callerOf(stream.Context()), stream.Recv)
 	if err != nil {

@@ -254,6 +254,11 @@ type Past struct {
 // ErrNotRenewable is wrapped by the errors of Renewable.
 var ErrNotRenewable = errors.New("admission: the job cannot be renewed")
 
+// RuleEntitlement is the rule that keeps a grant to the cells that it names, with
+// ledger.ReasonNotEntitled. What a job asks for is in no entry but as a digest, so
+// that it is for whoever has the query to decide.
+const RuleEntitlement = "yingbi/entitlement"
+
 // RuleRenewal is the rule that refuses a renewal, with ledger.ReasonBadRequest.
 const RuleRenewal = "yingbi/renewal"
 

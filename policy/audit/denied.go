@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/yingbi/yingbi/policy/admission"
 	"github.com/yingbi/yingbi/policy/ledger"
+	"github.com/yingbi/yingbi/policy/vocabulary"
 )
 
 // denied checks a refusal.
@@ -46,8 +48,8 @@ func (a *auditor) denied(e *ledger.Entry) {
 }
 
 // undecided checks a refusal without a decision: one that came before the
-// policies were asked. There are three, and the log shows for each that it had
-// its reason.
+// policies were asked, or by what is on no ledger. There are four, and the log
+// shows for each that it had its reason, or may have had.
 func (a *auditor) undecided(seq int64, d *ledger.Denied, logged time.Time) {
 	h := d.Header
 	expected, ok := "a decision that can be taken again", false
@@ -57,6 +59,9 @@ func (a *auditor) undecided(seq int64, d *ledger.Denied, logged time.Time) {
 	case d.Reason == ledger.ReasonJobReused:
 		_, settled := a.jobs.byID[jobID(h.Job)]
 		expected, ok = "a job id that was settled before", settled || a.partial()
+	case d.Reason == ledger.ReasonNotEntitled && d.Rule == admission.RuleEntitlement:
+		// Which cells were asked for is in the query, of which the header has the digest.
+		expected, ok = "a grant that is for some cells of "+h.Product, a.partial() || limited(a.world.Grants(h.Enterprise, h.Product, logged), h.Product)
 	case d.Reason == ledger.ReasonBadRequest && d.Rule == admission.RuleRenewal:
 		// The refusal's own time is not on record. What may not be renewed now
 		// could not be before.
@@ -66,6 +71,13 @@ func (a *auditor) undecided(seq int64, d *ledger.Denied, logged time.Time) {
 	if !ok {
 		a.add("A34", seq, "the refusal", expected, fmt.Sprintf("%s by %s", d.Reason, d.Rule))
 	}
+}
+
+// limited says whether one of the grants is for some cells of a product.
+func limited(grants []*vocabulary.Grant, product string) bool {
+	return slices.ContainsFunc(grants, func(g *vocabulary.Grant) bool {
+		return slices.ContainsFunc(g.Cells, func(e vocabulary.Entitlement) bool { return e.Product == product })
+	})
 }
 
 // decidedAt is the time in a decision's request.

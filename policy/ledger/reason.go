@@ -14,6 +14,7 @@ const (
 	ReasonQuotaExhausted     Reason = "QUOTA_EXHAUSTED"       //
 	ReasonShareExhausted     Reason = "POPULATION_SHARE"      // the release rule's share of the population is used up
 	ReasonBatchTooLarge      Reason = "BATCH_TOO_LARGE"       //
+	ReasonNotEntitled        Reason = "NOT_ENTITLED"          // the grant is for other cells, or for fewer
 	ReasonStanding           Reason = "STANDING_SUSPENDED"    // 失信
 	ReasonNotPublished       Reason = "PRODUCT_NOT_PUBLISHED" //
 	ReasonSuspended          Reason = "PRODUCT_SUSPENDED"     //

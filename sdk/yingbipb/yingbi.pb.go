@@ -982,6 +982,144 @@ func (x *LookupResponse) GetAnswers() [][]byte {
 	return nil
 }
 
+type CellsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Header        []byte                 `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"` // as in EvaluateRequest; units: the cells that the query means
+	Signature     []byte                 `protobuf:"bytes,2,opt,name=signature,proto3" json:"signature,omitempty"`
+	Query         []byte                 `protobuf:"bytes,3,opt,name=query,proto3" json:"query,omitempty"` // canonical JSON of compute/cells.Query
+	Since         int64                  `protobuf:"varint,4,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CellsRequest) Reset() {
+	*x = CellsRequest{}
+	mi := &file_yingbi_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CellsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CellsRequest) ProtoMessage() {}
+
+func (x *CellsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_yingbi_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CellsRequest.ProtoReflect.Descriptor instead.
+func (*CellsRequest) Descriptor() ([]byte, []int) {
+	return file_yingbi_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CellsRequest) GetHeader() []byte {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *CellsRequest) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+func (x *CellsRequest) GetQuery() []byte {
+	if x != nil {
+		return x.Query
+	}
+	return nil
+}
+
+func (x *CellsRequest) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+// The first chunk has the receipt, those after it the answer: an Arrow IPC
+// stream, of whose bytes the receipt has the digest.
+type CellsChunk struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Receipt       *Receipt               `protobuf:"bytes,1,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	Consistency   [][]byte               `protobuf:"bytes,2,rep,name=consistency,proto3" json:"consistency,omitempty"` // as in EvaluateResponse
+	HandOvers     [][]byte               `protobuf:"bytes,3,rep,name=hand_overs,json=handOvers,proto3" json:"hand_overs,omitempty"`
+	Data          []byte                 `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CellsChunk) Reset() {
+	*x = CellsChunk{}
+	mi := &file_yingbi_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CellsChunk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CellsChunk) ProtoMessage() {}
+
+func (x *CellsChunk) ProtoReflect() protoreflect.Message {
+	mi := &file_yingbi_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CellsChunk.ProtoReflect.Descriptor instead.
+func (*CellsChunk) Descriptor() ([]byte, []int) {
+	return file_yingbi_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CellsChunk) GetReceipt() *Receipt {
+	if x != nil {
+		return x.Receipt
+	}
+	return nil
+}
+
+func (x *CellsChunk) GetConsistency() [][]byte {
+	if x != nil {
+		return x.Consistency
+	}
+	return nil
+}
+
+func (x *CellsChunk) GetHandOvers() [][]byte {
+	if x != nil {
+		return x.HandOvers
+	}
+	return nil
+}
+
+func (x *CellsChunk) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 type ReceiptRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Job           string                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
@@ -992,7 +1130,7 @@ type ReceiptRequest struct {
 
 func (x *ReceiptRequest) Reset() {
 	*x = ReceiptRequest{}
-	mi := &file_yingbi_proto_msgTypes[13]
+	mi := &file_yingbi_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1004,7 +1142,7 @@ func (x *ReceiptRequest) String() string {
 func (*ReceiptRequest) ProtoMessage() {}
 
 func (x *ReceiptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[13]
+	mi := &file_yingbi_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1017,7 +1155,7 @@ func (x *ReceiptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptRequest.ProtoReflect.Descriptor instead.
 func (*ReceiptRequest) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{13}
+	return file_yingbi_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReceiptRequest) GetJob() string {
@@ -1045,7 +1183,7 @@ type ReceiptResponse struct {
 
 func (x *ReceiptResponse) Reset() {
 	*x = ReceiptResponse{}
-	mi := &file_yingbi_proto_msgTypes[14]
+	mi := &file_yingbi_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1057,7 +1195,7 @@ func (x *ReceiptResponse) String() string {
 func (*ReceiptResponse) ProtoMessage() {}
 
 func (x *ReceiptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[14]
+	mi := &file_yingbi_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1070,7 +1208,7 @@ func (x *ReceiptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptResponse.ProtoReflect.Descriptor instead.
 func (*ReceiptResponse) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{14}
+	return file_yingbi_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ReceiptResponse) GetReceipt() *Receipt {
@@ -1106,7 +1244,7 @@ type CheckpointRequest struct {
 
 func (x *CheckpointRequest) Reset() {
 	*x = CheckpointRequest{}
-	mi := &file_yingbi_proto_msgTypes[15]
+	mi := &file_yingbi_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1118,7 +1256,7 @@ func (x *CheckpointRequest) String() string {
 func (*CheckpointRequest) ProtoMessage() {}
 
 func (x *CheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[15]
+	mi := &file_yingbi_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1131,7 +1269,7 @@ func (x *CheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointRequest.ProtoReflect.Descriptor instead.
 func (*CheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{15}
+	return file_yingbi_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CheckpointRequest) GetSince() int64 {
@@ -1174,7 +1312,7 @@ type CheckpointResponse struct {
 
 func (x *CheckpointResponse) Reset() {
 	*x = CheckpointResponse{}
-	mi := &file_yingbi_proto_msgTypes[16]
+	mi := &file_yingbi_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1324,7 @@ func (x *CheckpointResponse) String() string {
 func (*CheckpointResponse) ProtoMessage() {}
 
 func (x *CheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[16]
+	mi := &file_yingbi_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1337,7 @@ func (x *CheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointResponse.ProtoReflect.Descriptor instead.
 func (*CheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{16}
+	return file_yingbi_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CheckpointResponse) GetCheckpoint() []byte {
@@ -1239,7 +1377,7 @@ type PublicPartRequest struct {
 
 func (x *PublicPartRequest) Reset() {
 	*x = PublicPartRequest{}
-	mi := &file_yingbi_proto_msgTypes[17]
+	mi := &file_yingbi_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1251,7 +1389,7 @@ func (x *PublicPartRequest) String() string {
 func (*PublicPartRequest) ProtoMessage() {}
 
 func (x *PublicPartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[17]
+	mi := &file_yingbi_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1264,7 +1402,7 @@ func (x *PublicPartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublicPartRequest.ProtoReflect.Descriptor instead.
 func (*PublicPartRequest) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{17}
+	return file_yingbi_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PublicPartRequest) GetDigest() string {
@@ -1283,7 +1421,7 @@ type PublicPartChunk struct {
 
 func (x *PublicPartChunk) Reset() {
 	*x = PublicPartChunk{}
-	mi := &file_yingbi_proto_msgTypes[18]
+	mi := &file_yingbi_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1433,7 @@ func (x *PublicPartChunk) String() string {
 func (*PublicPartChunk) ProtoMessage() {}
 
 func (x *PublicPartChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[18]
+	mi := &file_yingbi_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1446,7 @@ func (x *PublicPartChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublicPartChunk.ProtoReflect.Descriptor instead.
 func (*PublicPartChunk) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{18}
+	return file_yingbi_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PublicPartChunk) GetData() []byte {
@@ -1331,7 +1469,7 @@ type UploadChunk struct {
 
 func (x *UploadChunk) Reset() {
 	*x = UploadChunk{}
-	mi := &file_yingbi_proto_msgTypes[19]
+	mi := &file_yingbi_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1343,7 +1481,7 @@ func (x *UploadChunk) String() string {
 func (*UploadChunk) ProtoMessage() {}
 
 func (x *UploadChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[19]
+	mi := &file_yingbi_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1356,7 +1494,7 @@ func (x *UploadChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadChunk.ProtoReflect.Descriptor instead.
 func (*UploadChunk) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{19}
+	return file_yingbi_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UploadChunk) GetDigest() string {
@@ -1396,7 +1534,7 @@ type UploadResponse struct {
 
 func (x *UploadResponse) Reset() {
 	*x = UploadResponse{}
-	mi := &file_yingbi_proto_msgTypes[20]
+	mi := &file_yingbi_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1408,7 +1546,7 @@ func (x *UploadResponse) String() string {
 func (*UploadResponse) ProtoMessage() {}
 
 func (x *UploadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[20]
+	mi := &file_yingbi_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1421,7 +1559,7 @@ func (x *UploadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadResponse.ProtoReflect.Descriptor instead.
 func (*UploadResponse) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{20}
+	return file_yingbi_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *UploadResponse) GetReceived() int64 {
@@ -1440,7 +1578,7 @@ type UploadedRequest struct {
 
 func (x *UploadedRequest) Reset() {
 	*x = UploadedRequest{}
-	mi := &file_yingbi_proto_msgTypes[21]
+	mi := &file_yingbi_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1452,7 +1590,7 @@ func (x *UploadedRequest) String() string {
 func (*UploadedRequest) ProtoMessage() {}
 
 func (x *UploadedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[21]
+	mi := &file_yingbi_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1465,7 +1603,7 @@ func (x *UploadedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadedRequest.ProtoReflect.Descriptor instead.
 func (*UploadedRequest) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{21}
+	return file_yingbi_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *UploadedRequest) GetDigest() string {
@@ -1484,7 +1622,7 @@ type UploadedResponse struct {
 
 func (x *UploadedResponse) Reset() {
 	*x = UploadedResponse{}
-	mi := &file_yingbi_proto_msgTypes[22]
+	mi := &file_yingbi_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1496,7 +1634,7 @@ func (x *UploadedResponse) String() string {
 func (*UploadedResponse) ProtoMessage() {}
 
 func (x *UploadedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[22]
+	mi := &file_yingbi_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1509,7 +1647,7 @@ func (x *UploadedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadedResponse.ProtoReflect.Descriptor instead.
 func (*UploadedResponse) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{22}
+	return file_yingbi_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *UploadedResponse) GetReceived() int64 {
@@ -1602,7 +1740,19 @@ const file_yingbi_proto_rawDesc = "" +
 	"\aqueries\x18\x04 \x03(\fR\aqueries\"D\n" +
 	"\x0eLookupResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x05R\aversion\x12\x18\n" +
-	"\aanswers\x18\x02 \x03(\fR\aanswers\"8\n" +
+	"\aanswers\x18\x02 \x03(\fR\aanswers\"p\n" +
+	"\fCellsRequest\x12\x16\n" +
+	"\x06header\x18\x01 \x01(\fR\x06header\x12\x1c\n" +
+	"\tsignature\x18\x02 \x01(\fR\tsignature\x12\x14\n" +
+	"\x05query\x18\x03 \x01(\fR\x05query\x12\x14\n" +
+	"\x05since\x18\x04 \x01(\x03R\x05since\"\x8f\x01\n" +
+	"\n" +
+	"CellsChunk\x12,\n" +
+	"\areceipt\x18\x01 \x01(\v2\x12.yingbi.v1.ReceiptR\areceipt\x12 \n" +
+	"\vconsistency\x18\x02 \x03(\fR\vconsistency\x12\x1d\n" +
+	"\n" +
+	"hand_overs\x18\x03 \x03(\fR\thandOvers\x12\x12\n" +
+	"\x04data\x18\x04 \x01(\fR\x04data\"8\n" +
 	"\x0eReceiptRequest\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x14\n" +
 	"\x05since\x18\x02 \x01(\x03R\x05since\"\x80\x01\n" +
@@ -1638,12 +1788,13 @@ const file_yingbi_proto_rawDesc = "" +
 	"\x0fUploadedRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\".\n" +
 	"\x10UploadedResponse\x12\x1a\n" +
-	"\breceived\x18\x01 \x01(\x03R\breceived2\xe9\x04\n" +
+	"\breceived\x18\x01 \x01(\x03R\breceived2\xa4\x05\n" +
 	"\aGateway\x12C\n" +
 	"\bProducts\x12\x1a.yingbi.v1.ProductsRequest\x1a\x1b.yingbi.v1.ProductsResponse\x12:\n" +
 	"\x05Quote\x12\x17.yingbi.v1.QuoteRequest\x1a\x18.yingbi.v1.QuoteResponse\x12C\n" +
 	"\bEvaluate\x12\x1a.yingbi.v1.EvaluateRequest\x1a\x1b.yingbi.v1.EvaluateResponse\x12=\n" +
-	"\x06Lookup\x12\x18.yingbi.v1.LookupRequest\x1a\x19.yingbi.v1.LookupResponse\x12@\n" +
+	"\x06Lookup\x12\x18.yingbi.v1.LookupRequest\x1a\x19.yingbi.v1.LookupResponse\x129\n" +
+	"\x05Cells\x12\x17.yingbi.v1.CellsRequest\x1a\x15.yingbi.v1.CellsChunk0\x01\x12@\n" +
 	"\aReceipt\x12\x19.yingbi.v1.ReceiptRequest\x1a\x1a.yingbi.v1.ReceiptResponse\x12I\n" +
 	"\n" +
 	"Checkpoint\x12\x1c.yingbi.v1.CheckpointRequest\x1a\x1d.yingbi.v1.CheckpointResponse\x12H\n" +
@@ -1664,7 +1815,7 @@ func file_yingbi_proto_rawDescGZIP() []byte {
 	return file_yingbi_proto_rawDescData
 }
 
-var file_yingbi_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_yingbi_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_yingbi_proto_goTypes = []any{
 	(*ProductsRequest)(nil),    // 0: yingbi.v1.ProductsRequest
 	(*ProductsResponse)(nil),   // 1: yingbi.v1.ProductsResponse
@@ -1679,16 +1830,18 @@ var file_yingbi_proto_goTypes = []any{
 	(*Receipt)(nil),            // 10: yingbi.v1.Receipt
 	(*LookupRequest)(nil),      // 11: yingbi.v1.LookupRequest
 	(*LookupResponse)(nil),     // 12: yingbi.v1.LookupResponse
-	(*ReceiptRequest)(nil),     // 13: yingbi.v1.ReceiptRequest
-	(*ReceiptResponse)(nil),    // 14: yingbi.v1.ReceiptResponse
-	(*CheckpointRequest)(nil),  // 15: yingbi.v1.CheckpointRequest
-	(*CheckpointResponse)(nil), // 16: yingbi.v1.CheckpointResponse
-	(*PublicPartRequest)(nil),  // 17: yingbi.v1.PublicPartRequest
-	(*PublicPartChunk)(nil),    // 18: yingbi.v1.PublicPartChunk
-	(*UploadChunk)(nil),        // 19: yingbi.v1.UploadChunk
-	(*UploadResponse)(nil),     // 20: yingbi.v1.UploadResponse
-	(*UploadedRequest)(nil),    // 21: yingbi.v1.UploadedRequest
-	(*UploadedResponse)(nil),   // 22: yingbi.v1.UploadedResponse
+	(*CellsRequest)(nil),       // 13: yingbi.v1.CellsRequest
+	(*CellsChunk)(nil),         // 14: yingbi.v1.CellsChunk
+	(*ReceiptRequest)(nil),     // 15: yingbi.v1.ReceiptRequest
+	(*ReceiptResponse)(nil),    // 16: yingbi.v1.ReceiptResponse
+	(*CheckpointRequest)(nil),  // 17: yingbi.v1.CheckpointRequest
+	(*CheckpointResponse)(nil), // 18: yingbi.v1.CheckpointResponse
+	(*PublicPartRequest)(nil),  // 19: yingbi.v1.PublicPartRequest
+	(*PublicPartChunk)(nil),    // 20: yingbi.v1.PublicPartChunk
+	(*UploadChunk)(nil),        // 21: yingbi.v1.UploadChunk
+	(*UploadResponse)(nil),     // 22: yingbi.v1.UploadResponse
+	(*UploadedRequest)(nil),    // 23: yingbi.v1.UploadedRequest
+	(*UploadedResponse)(nil),   // 24: yingbi.v1.UploadedResponse
 }
 var file_yingbi_proto_depIdxs = []int32{
 	2,  // 0: yingbi.v1.ProductsResponse.products:type_name -> yingbi.v1.Product
@@ -1698,31 +1851,34 @@ var file_yingbi_proto_depIdxs = []int32{
 	3,  // 4: yingbi.v1.QuoteResponse.price:type_name -> yingbi.v1.Price
 	5,  // 5: yingbi.v1.QuoteResponse.quotas:type_name -> yingbi.v1.QuotaUse
 	10, // 6: yingbi.v1.EvaluateResponse.receipt:type_name -> yingbi.v1.Receipt
-	10, // 7: yingbi.v1.ReceiptResponse.receipt:type_name -> yingbi.v1.Receipt
-	10, // 8: yingbi.v1.CheckpointResponse.published:type_name -> yingbi.v1.Receipt
-	0,  // 9: yingbi.v1.Gateway.Products:input_type -> yingbi.v1.ProductsRequest
-	6,  // 10: yingbi.v1.Gateway.Quote:input_type -> yingbi.v1.QuoteRequest
-	8,  // 11: yingbi.v1.Gateway.Evaluate:input_type -> yingbi.v1.EvaluateRequest
-	11, // 12: yingbi.v1.Gateway.Lookup:input_type -> yingbi.v1.LookupRequest
-	13, // 13: yingbi.v1.Gateway.Receipt:input_type -> yingbi.v1.ReceiptRequest
-	15, // 14: yingbi.v1.Gateway.Checkpoint:input_type -> yingbi.v1.CheckpointRequest
-	17, // 15: yingbi.v1.Gateway.PublicPart:input_type -> yingbi.v1.PublicPartRequest
-	19, // 16: yingbi.v1.Gateway.Upload:input_type -> yingbi.v1.UploadChunk
-	21, // 17: yingbi.v1.Gateway.Uploaded:input_type -> yingbi.v1.UploadedRequest
-	1,  // 18: yingbi.v1.Gateway.Products:output_type -> yingbi.v1.ProductsResponse
-	7,  // 19: yingbi.v1.Gateway.Quote:output_type -> yingbi.v1.QuoteResponse
-	9,  // 20: yingbi.v1.Gateway.Evaluate:output_type -> yingbi.v1.EvaluateResponse
-	12, // 21: yingbi.v1.Gateway.Lookup:output_type -> yingbi.v1.LookupResponse
-	14, // 22: yingbi.v1.Gateway.Receipt:output_type -> yingbi.v1.ReceiptResponse
-	16, // 23: yingbi.v1.Gateway.Checkpoint:output_type -> yingbi.v1.CheckpointResponse
-	18, // 24: yingbi.v1.Gateway.PublicPart:output_type -> yingbi.v1.PublicPartChunk
-	20, // 25: yingbi.v1.Gateway.Upload:output_type -> yingbi.v1.UploadResponse
-	22, // 26: yingbi.v1.Gateway.Uploaded:output_type -> yingbi.v1.UploadedResponse
-	18, // [18:27] is the sub-list for method output_type
-	9,  // [9:18] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	10, // 7: yingbi.v1.CellsChunk.receipt:type_name -> yingbi.v1.Receipt
+	10, // 8: yingbi.v1.ReceiptResponse.receipt:type_name -> yingbi.v1.Receipt
+	10, // 9: yingbi.v1.CheckpointResponse.published:type_name -> yingbi.v1.Receipt
+	0,  // 10: yingbi.v1.Gateway.Products:input_type -> yingbi.v1.ProductsRequest
+	6,  // 11: yingbi.v1.Gateway.Quote:input_type -> yingbi.v1.QuoteRequest
+	8,  // 12: yingbi.v1.Gateway.Evaluate:input_type -> yingbi.v1.EvaluateRequest
+	11, // 13: yingbi.v1.Gateway.Lookup:input_type -> yingbi.v1.LookupRequest
+	13, // 14: yingbi.v1.Gateway.Cells:input_type -> yingbi.v1.CellsRequest
+	15, // 15: yingbi.v1.Gateway.Receipt:input_type -> yingbi.v1.ReceiptRequest
+	17, // 16: yingbi.v1.Gateway.Checkpoint:input_type -> yingbi.v1.CheckpointRequest
+	19, // 17: yingbi.v1.Gateway.PublicPart:input_type -> yingbi.v1.PublicPartRequest
+	21, // 18: yingbi.v1.Gateway.Upload:input_type -> yingbi.v1.UploadChunk
+	23, // 19: yingbi.v1.Gateway.Uploaded:input_type -> yingbi.v1.UploadedRequest
+	1,  // 20: yingbi.v1.Gateway.Products:output_type -> yingbi.v1.ProductsResponse
+	7,  // 21: yingbi.v1.Gateway.Quote:output_type -> yingbi.v1.QuoteResponse
+	9,  // 22: yingbi.v1.Gateway.Evaluate:output_type -> yingbi.v1.EvaluateResponse
+	12, // 23: yingbi.v1.Gateway.Lookup:output_type -> yingbi.v1.LookupResponse
+	14, // 24: yingbi.v1.Gateway.Cells:output_type -> yingbi.v1.CellsChunk
+	16, // 25: yingbi.v1.Gateway.Receipt:output_type -> yingbi.v1.ReceiptResponse
+	18, // 26: yingbi.v1.Gateway.Checkpoint:output_type -> yingbi.v1.CheckpointResponse
+	20, // 27: yingbi.v1.Gateway.PublicPart:output_type -> yingbi.v1.PublicPartChunk
+	22, // 28: yingbi.v1.Gateway.Upload:output_type -> yingbi.v1.UploadResponse
+	24, // 29: yingbi.v1.Gateway.Uploaded:output_type -> yingbi.v1.UploadedResponse
+	20, // [20:30] is the sub-list for method output_type
+	10, // [10:20] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_yingbi_proto_init() }
@@ -1736,7 +1892,7 @@ func file_yingbi_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_yingbi_proto_rawDesc), len(file_yingbi_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,6 +28,7 @@ const (
 	Gateway_Quote_FullMethodName      = "/yingbi.v1.Gateway/Quote"
 	Gateway_Evaluate_FullMethodName   = "/yingbi.v1.Gateway/Evaluate"
 	Gateway_Lookup_FullMethodName     = "/yingbi.v1.Gateway/Lookup"
+	Gateway_Cells_FullMethodName      = "/yingbi.v1.Gateway/Cells"
 	Gateway_Receipt_FullMethodName    = "/yingbi.v1.Gateway/Receipt"
 	Gateway_Checkpoint_FullMethodName = "/yingbi.v1.Gateway/Checkpoint"
 	Gateway_PublicPart_FullMethodName = "/yingbi.v1.Gateway/PublicPart"
@@ -47,6 +48,9 @@ type GatewayClient interface {
 	Evaluate(ctx context.Context, in *EvaluateRequest, opts ...grpc.CallOption) (*EvaluateResponse, error)
 	// Lookup answers encrypted queries of a settled job, many in one call.
 	Lookup(ctx context.Context, in *LookupRequest, opts ...grpc.CallOption) (*LookupResponse, error)
+	// Cells settles a job for released cells of an aggregate product, and sends
+	// them after their receipt.
+	Cells(ctx context.Context, in *CellsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CellsChunk], error)
 	// Receipt returns a settled job's receipt again, against the newest checkpoint.
 	Receipt(ctx context.Context, in *ReceiptRequest, opts ...grpc.CallOption) (*ReceiptResponse, error)
 	// Checkpoint returns the newest signed checkpoint with proofs.
@@ -108,6 +112,25 @@ func (c *gatewayClient) Lookup(ctx context.Context, in *LookupRequest, opts ...g
 	return out, nil
 }
 
+func (c *gatewayClient) Cells(ctx context.Context, in *CellsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CellsChunk], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Gateway_ServiceDesc.Streams[0], Gateway_Cells_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CellsRequest, CellsChunk]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Gateway_CellsClient = grpc.ServerStreamingClient[CellsChunk]
+
 func (c *gatewayClient) Receipt(ctx context.Context, in *ReceiptRequest, opts ...grpc.CallOption) (*ReceiptResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ReceiptResponse)
@@ -130,7 +153,7 @@ func (c *gatewayClient) Checkpoint(ctx context.Context, in *CheckpointRequest, o
 
 func (c *gatewayClient) PublicPart(ctx context.Context, in *PublicPartRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PublicPartChunk], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Gateway_ServiceDesc.Streams[0], Gateway_PublicPart_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Gateway_ServiceDesc.Streams[1], Gateway_PublicPart_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +172,7 @@ type Gateway_PublicPartClient = grpc.ServerStreamingClient[PublicPartChunk]
 
 func (c *gatewayClient) Upload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadChunk, UploadResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Gateway_ServiceDesc.Streams[1], Gateway_Upload_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Gateway_ServiceDesc.Streams[2], Gateway_Upload_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -182,6 +205,9 @@ type GatewayServer interface {
 	Evaluate(context.Context, *EvaluateRequest) (*EvaluateResponse, error)
 	// Lookup answers encrypted queries of a settled job, many in one call.
 	Lookup(context.Context, *LookupRequest) (*LookupResponse, error)
+	// Cells settles a job for released cells of an aggregate product, and sends
+	// them after their receipt.
+	Cells(*CellsRequest, grpc.ServerStreamingServer[CellsChunk]) error
 	// Receipt returns a settled job's receipt again, against the newest checkpoint.
 	Receipt(context.Context, *ReceiptRequest) (*ReceiptResponse, error)
 	// Checkpoint returns the newest signed checkpoint with proofs.
@@ -214,6 +240,9 @@ func (UnimplementedGatewayServer) Evaluate(context.Context, *EvaluateRequest) (*
 }
 func (UnimplementedGatewayServer) Lookup(context.Context, *LookupRequest) (*LookupResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Lookup not implemented")
+}
+func (UnimplementedGatewayServer) Cells(*CellsRequest, grpc.ServerStreamingServer[CellsChunk]) error {
+	return status.Error(codes.Unimplemented, "method Cells not implemented")
 }
 func (UnimplementedGatewayServer) Receipt(context.Context, *ReceiptRequest) (*ReceiptResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Receipt not implemented")
@@ -322,6 +351,17 @@ func _Gateway_Lookup_Handler(srv interface{}, ctx context.Context, dec func(inte
 	}
 	return interceptor(ctx, in, info, handler)
 }
+
+func _Gateway_Cells_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(CellsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(GatewayServer).Cells(m, &grpc.GenericServerStream[CellsRequest, CellsChunk]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Gateway_CellsServer = grpc.ServerStreamingServer[CellsChunk]
 
 func _Gateway_Receipt_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ReceiptRequest)
@@ -432,6 +472,11 @@ var Gateway_ServiceDesc = grpc.ServiceDesc{
 		},
 	},
 	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Cells",
+			Handler:       _Gateway_Cells_Handler,
+			ServerStreams: true,
+		},
 		{
 			StreamName:    "PublicPart",
 			Handler:       _Gateway_PublicPart_Handler,
