@@ -36,6 +36,7 @@ type Client struct {
 	concurrency int
 	clock       func() time.Time // certificates are checked against it
 	traffic     *traffic
+	patience    patience
 	trust       *trust
 }
 
@@ -82,7 +83,7 @@ func Dial(target string, id *Identity, options ...Option) (*Client, error) {
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
 		grpc.WithDefaultServiceConfig(retries),
 		grpc.WithConnectParams(reconnect),
-		grpc.WithUnaryInterceptor(new(patience).intercept),
+		grpc.WithUnaryInterceptor(c.patience.intercept),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: idlePing}),
 		grpc.WithStatsHandler(c.traffic))

@@ -52,8 +52,9 @@ func inputsDigest(header ledger.Header, inputs [][]byte, ordinal int) [32]byte {
 }
 
 // openJob finds the unfinished job for these inputs or makes one: its file is
-// on disk before it returns.
-func (c *Client) openJob(header ledger.Header, inputs [][]byte, ordinal int) (*job, error) {
+// on disk before it returns. payload makes what the job sends beside its header,
+// from its secret alone.
+func (c *Client) openJob(header ledger.Header, inputs [][]byte, ordinal int, payload func(*job) ([]byte, error)) (*job, error) {
 	inputs32 := inputsDigest(header, inputs, ordinal)
 	path := filepath.Join(c.jobs(), hex.EncodeToString(inputs32[:])+".json")
 	j, err := readJob(path)
@@ -64,7 +65,7 @@ func (c *Client) openJob(header ledger.Header, inputs [][]byte, ordinal int) (*j
 		return nil, fmt.Errorf("resume job: %w", err)
 	}
 	j = &job{path: path}
-	return j, c.startJob(j, header, inputs)
+	return j, c.startJob(j, header, payload)
 }
 
 // readJob reads a job's file.
@@ -84,7 +85,7 @@ func readJob(path string) (*job, error) {
 }
 
 // startJob gives j a fresh id and secret and signs its header.
-func (c *Client) startJob(j *job, header ledger.Header, inputs [][]byte) error {
+func (c *Client) startJob(j *job, header ledger.Header, payload func(*job) ([]byte, error)) error {
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return fmt.Errorf("make job id: %w", err)
@@ -93,18 +94,29 @@ func (c *Client) startJob(j *job, header ledger.Header, inputs [][]byte) error {
 	if _, err := rand.Read(j.record.Secret); err != nil {
 		return fmt.Errorf("make job secret: %w", err)
 	}
-	batch, blinded, err := j.blind(inputs)
+	sent, err := payload(j)
 	if err != nil {
 		return err
 	}
-	batch.Zero()
 	header.Job = id.String()
-	header.Payloads = []string{ledger.Digest(blinded)}
+	header.Payloads = []string{ledger.Digest(sent)}
 	if j.record.Header, err = header.Encode(); err != nil {
 		return fmt.Errorf("make job header: %w", err)
 	}
 	j.record.Signature = c.id.Sign(ledger.ContextRequest, j.record.Header)
 	return writeState(j.path, &j.record)
+}
+
+// blinding makes the payload of a verify job.
+func blinding(inputs [][]byte) func(*job) ([]byte, error) {
+	return func(j *job) ([]byte, error) {
+		batch, blinded, err := j.blind(inputs)
+		if err != nil {
+			return nil, err
+		}
+		batch.Zero()
+		return blinded, nil
+	}
 }
 
 // blind derives the job's blinds from its secret: the same job sends the same
@@ -195,22 +207,9 @@ func (c *Client) evaluate(ctx context.Context, j *job, table *published, inputs 
 		return nil, nil, nil, wireError("evaluate", err)
 	}
 	o := offer{consistency: resp.GetConsistency(), handOvers: resp.GetHandOvers()}
-	receipt, entry, err := c.accept(ctx, last, resp.GetReceipt(), o, func(e *ledger.Entry) error { return c.checkEntry(e, j, resp) })
+	receipt, entry, err := c.take(ctx, j, last, resp.GetReceipt(), o, answerDigest(resp.GetEvaluated(), resp.GetProof()))
 	if err != nil {
 		return nil, nil, nil, err
-	}
-	encoded, err := receipt.Encode()
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("keep receipt: %w", err)
-	}
-	if err := writeFile(filepath.Join(c.receipts(), entry.TheCall().Header.Job+".json"), encoded); err != nil {
-		return nil, nil, nil, err
-	}
-	if !j.record.Settled {
-		j.record.Settled = true
-		if err := writeState(j.path, &j.record); err != nil {
-			return nil, nil, nil, err
-		}
 	}
 	outputs, err := batch.Finalise(oprf.PublicKey(table.OPRF.Key), resp.GetEvaluated(), resp.GetProof())
 	if err != nil {
@@ -219,8 +218,29 @@ func (c *Client) evaluate(ctx context.Context, j *job, table *published, inputs 
 	return outputs, receipt, entry, nil
 }
 
-// checkEntry holds a receipt's entry to the job that it is for.
-func (c *Client) checkEntry(entry *ledger.Entry, j *job, resp *pb.EvaluateResponse) error {
+// take accepts the receipt of a job whose answer has a digest, and keeps it.
+func (c *Client) take(ctx context.Context, j *job, last seen, r *pb.Receipt, o offer, answer string) (*ledger.Receipt, *ledger.Entry, error) {
+	receipt, entry, err := c.accept(ctx, last, r, o, func(e *ledger.Entry) error { return c.checkEntry(e, j, answer) })
+	if err != nil {
+		return nil, nil, err
+	}
+	encoded, err := receipt.Encode()
+	if err != nil {
+		return nil, nil, fmt.Errorf("keep receipt: %w", err)
+	}
+	if err := writeFile(filepath.Join(c.receipts(), entry.TheCall().Header.Job+".json"), encoded); err != nil {
+		return nil, nil, err
+	}
+	if j.record.Settled {
+		return receipt, entry, nil
+	}
+	j.record.Settled = true
+	return receipt, entry, writeState(j.path, &j.record)
+}
+
+// checkEntry holds a receipt's entry to the job that it is for, and to the answer
+// that came with it.
+func (c *Client) checkEntry(entry *ledger.Entry, j *job, answer string) error {
 	fail := func(what string, err error) error {
 		if err != nil {
 			return fmt.Errorf("receipt: %w: %s: %w", ErrUntrusted, what, err)
@@ -238,7 +258,7 @@ func (c *Client) checkEntry(entry *ledger.Entry, j *job, resp *pb.EvaluateRespon
 	if call.Key != ledger.FormatKey(c.id.Public()) {
 		return fail("it names another signing key than this identity's: the operator registered one for you", nil)
 	}
-	if call.Answer != answerDigest(resp.GetEvaluated(), resp.GetProof()) {
+	if call.Answer != answer {
 		return fail("the answer sent is not the one logged", nil)
 	}
 	if call.Usage.Units != call.Header.Units || call.Price.Units > call.Header.Units {

@@ -37,9 +37,14 @@ const (
 type patience struct{ reached atomic.Bool }
 
 func (p *patience) intercept(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	return p.again(ctx, func() error { return invoke(ctx, method, req, reply, conn, opts...) })
+}
+
+// again makes a call until it is not put off any more.
+func (p *patience) again(ctx context.Context, call func() error) error {
 	began := time.Now()
 	for try := 0; ; try++ {
-		err := invoke(ctx, method, req, reply, conn, opts...)
+		err := call()
 		if err == nil {
 			p.reached.Store(true)
 			return nil

@@ -282,24 +282,9 @@ func (c *Client) descriptor(ctx context.Context, product string, epoch, version 
 	fail := func(format string, args ...any) (*published, error) {
 		return nil, fmt.Errorf("descriptor of %s: %w", product, fmt.Errorf(format, args...))
 	}
-	tree, keys, resp, err := c.checkpoint(ctx, &pb.CheckpointRequest{Product: product, Epoch: int32(epoch), Version: int32(version)})
+	p, canonical, err := c.publication(ctx, product, epoch, version)
 	if err != nil {
 		return fail("%w", err)
-	}
-	entry, at, err := fromWire(resp.GetPublished()).VerifyBy(keys)
-	if err != nil {
-		return fail("%w: %w", ErrUntrusted, err)
-	}
-	if at != tree {
-		return fail("%w: it is proved under another checkpoint than the one sent", ErrUntrusted)
-	}
-	p := entry.Publish
-	if p == nil || p.Product != product || (epoch != 0 && p.Epoch != epoch) || (version != 0 && p.Version != version) {
-		return fail("%w: the entry proved is another one", ErrUntrusted)
-	}
-	canonical, err := ledger.Canonical(p.Descriptor)
-	if err != nil {
-		return fail("%w: %w", ErrUntrusted, err)
 	}
 	d, err := lookup.DecodeDescriptor(canonical)
 	if err != nil {
@@ -317,6 +302,31 @@ func (c *Client) descriptor(ctx context.Context, product string, epoch, version 
 		return fail("%w: %w", ErrUntrusted, err)
 	}
 	return &published{Descriptor: d, digest: ledger.Digest(canonical), client: client}, nil
+}
+
+// publication fetches the publish entry of a version and proves that it is in the
+// log. With it comes its descriptor's canonical form.
+func (c *Client) publication(ctx context.Context, product string, epoch, version int) (*ledger.Publish, []byte, error) {
+	tree, keys, resp, err := c.checkpoint(ctx, &pb.CheckpointRequest{Product: product, Epoch: int32(epoch), Version: int32(version)})
+	if err != nil {
+		return nil, nil, err
+	}
+	entry, at, err := fromWire(resp.GetPublished()).VerifyBy(keys)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrUntrusted, err)
+	}
+	if at != tree {
+		return nil, nil, fmt.Errorf("%w: it is proved under another checkpoint than the one sent", ErrUntrusted)
+	}
+	p := entry.Publish
+	if p == nil || p.Product != product || (epoch != 0 && p.Epoch != epoch) || (version != 0 && p.Version != version) {
+		return nil, nil, fmt.Errorf("%w: the entry proved is another one", ErrUntrusted)
+	}
+	canonical, err := ledger.Canonical(p.Descriptor)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrUntrusted, err)
+	}
+	return p, canonical, nil
 }
 
 func fromWire(r *pb.Receipt) *ledger.Receipt {

@@ -268,7 +268,7 @@ func (v *verification) job(ctx context.Context, i int) (*job, error) {
 	inputs := v.inputs[first:end]
 	header := v.header
 	header.Epoch, header.Units = v.live.Epoch, int64(len(inputs))
-	j, err := v.c.openJob(header, inputs, i)
+	j, err := v.c.openJob(header, inputs, i, blinding(inputs))
 	if err != nil {
 		return nil, err
 	}
@@ -345,7 +345,7 @@ func (v *verification) renew(ctx context.Context, j *job, header ledger.Header, 
 	if settled {
 		header.Renews = signed.Job
 	}
-	return v.c.startJob(j, header, inputs)
+	return v.c.startJob(j, header, blinding(inputs))
 }
 
 // lookUpBytes bounds the queries of one call.
