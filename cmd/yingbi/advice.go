@@ -70,6 +70,8 @@ func (e *env) advice(r ledger.Reason) string {
 		return e.T("advice.UNKNOWN_JOB")
 	case ledger.ReasonLookupsExhausted:
 		return e.T("advice.LOOKUPS_EXHAUSTED")
+	case ledger.ReasonNotEntitled:
+		return e.T("advice.NOT_ENTITLED")
 	case ledger.ReasonUploadsFull:
 		return e.T("advice.UPLOADS_FULL")
 	case ledger.ReasonRateLimited:

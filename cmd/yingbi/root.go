@@ -52,7 +52,7 @@ func (e *env) root() *cobra.Command {
 	add("operator", e.initCommand(), e.applyCommand(), e.importCommand(), e.reviewCommand(), e.publishCommand(),
 		e.suspendCommand(), e.resumeCommand(), e.withdrawCommand(), e.revokeCommand(), e.serveCommand(), e.backupCommand(), e.restoreCommand(),
 		e.keyringCommand(), e.rotateCommand(), e.shredCommand(), e.traceCommand(), e.doctorCommand())
-	add("enterprise", e.productsCommand(), e.quoteCommand(), e.normaliseCommand(), e.verifyCommand(), e.receiptCommand(), e.explainCommand(), e.agentCommand())
+	add("enterprise", e.productsCommand(), e.quoteCommand(), e.normaliseCommand(), e.verifyCommand(), e.cellsCommand(), e.receiptCommand(), e.explainCommand(), e.agentCommand())
 	add("auditor", e.logCommand(), e.auditCommand(), e.statementCommand())
 	e.explainArgs(root)
 	e.localise(root)

@@ -163,6 +163,8 @@ func (e *env) explainMethod(method string) string {
 		return e.T("explain.public-part")
 	case "Evaluate":
 		return e.T("explain.evaluate")
+	case "Cells":
+		return e.T("explain.cells")
 	case "Lookup":
 		return e.T("explain.lookup")
 	}
