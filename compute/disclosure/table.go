@@ -194,6 +194,9 @@ func (t *Table) check() ([]int64, error) {
 		if err == nil && (c.Subjects < most || c.Subjects > all) {
 			err = fmt.Errorf("%w: %d subjects, where its atoms have from %d to %d", ErrTable, c.Subjects, most, all)
 		}
+		if err == nil {
+			err = t.addUp(&c)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("cell %d: %w", i, err)
 		}
@@ -215,6 +218,34 @@ func (t *Table) union(atoms []int) (value, most, all int64, err error) {
 		all += t.Atoms[a].Subjects
 	}
 	return value, most, all, nil
+}
+
+// addUp refuses a cell whose contributions are less than those to its atoms are: as
+// where a subject has one number here and another there, or is not added up, so
+// that the rules would be applied to a cell that looks safer than it is.
+func (t *Table) addUp(c *Cell) error {
+	at := map[uint64]int64{}
+	for _, a := range c.Atoms {
+		for _, top := range t.Atoms[a].Top {
+			at[top.Subject] += top.Value
+		}
+	}
+	most := int64(0) // what a subject that is not listed may have at most
+	if n := len(c.Top); int64(n) < c.Subjects {
+		most = c.Top[n-1].Value
+	}
+	for _, top := range c.Top {
+		if at[top.Subject] > top.Value {
+			return fmt.Errorf("%w: a contribution of %d, where the same subject's to its atoms sum to %d", ErrTable, top.Value, at[top.Subject])
+		}
+		delete(at, top.Subject)
+	}
+	for _, v := range at {
+		if v > most || int64(len(c.Top)) == c.Subjects {
+			return fmt.Errorf("%w: a subject of its atoms that is not among its largest contributes more than they do", ErrTable)
+		}
+	}
+	return nil
 }
 
 // consistent refuses contributions that cannot be the largest of a cell.

@@ -108,6 +108,8 @@ func TestRefusals(t *testing.T) {
 		"too many atoms":       {Table{Atoms: make([]Atom, MaxAtoms+1)}, plain, nil, ErrTooLarge},
 		"too many cells":       {Table{Cells: make([]Cell, MaxCells+1)}, plain, nil, ErrTooLarge},
 		"too much":             {Table{Atoms: []Atom{{Value: MaxValue, Subjects: 1, Top: []Contribution{{1, MaxValue}}}, one}}, plain, nil, ErrTooLarge},
+		"not added up":         {Table{Atoms: []Atom{one, one}, Cells: []Cell{{Atoms: []int{0, 1}, Subjects: 2, Top: []Contribution{{1, 5}, {2, 5}}}}}, plain, nil, ErrTable},
+		"other subjects":       {Table{Atoms: []Atom{one}, Cells: []Cell{{Atoms: []int{0}, Subjects: 1, Top: []Contribution{{2, 5}}}}}, plain, nil, ErrTable},
 		"protected too widely": {Table{Atoms: []Atom{{Value: MaxValue, Subjects: 1, Top: []Contribution{{1, MaxValue}}}}, Cells: []Cell{{Atoms: []int{0}, Subjects: 1, Top: []Contribution{{1, MaxValue}}}}}, Rules{MinSubjects: 2, N: 1, K: 1}, nil, ErrTooLarge},
 		"more than is listed":  {Table{Atoms: []Atom{{Value: 9, Subjects: 4, Top: []Contribution{{1, 2}, {2, 2}}}}}, plain, nil, ErrTable},
 		"other data before":    {Table{Atoms: []Atom{one}, Cells: []Cell{cell}}, plain, []Published{{Cells: []PublishedCell{{Atoms: []int{0}, Status: Released, Low: 4, High: 4}}}}, ErrTable},
