@@ -1,6 +1,7 @@
 package disclosure
 
 import (
+	"errors"
 	"fmt"
 	"math"
 )
@@ -18,7 +19,7 @@ func (p *protector) guard() error {
 	publications := append([]Published{p.result.Published()}, p.earlier...)
 	intervals, err := propagate(p.work.ctx, known, publications)
 	if err != nil {
-		if p.work.ctx.Err() != nil {
+		if p.work.ctx.Err() != nil || errors.Is(err, ErrTooLarge) {
 			return err
 		}
 		return fmt.Errorf("%w: %w", ErrBroken, err)

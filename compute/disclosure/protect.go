@@ -114,22 +114,8 @@ func protect(ctx context.Context, table Table, rules Rules, earlier []Published)
 		return nil, err
 	}
 	p := &protector{table: table, earlier: earlier, work: &work{ctx: ctx, cells: len(table.Cells), atoms: len(table.Atoms), most: MaxWork}, result: &Result{Cells: make([]ResultCell, len(table.Cells))}}
-	for i, c := range table.Cells {
-		rule, protection, err := rules.sensitive(&c, values[i])
-		if err != nil {
-			return nil, fmt.Errorf("cell %d: %w", i, err)
-		}
-		if rule == None && c.Withheld {
-			rule = Withheld
-		}
-		published, low, high := rules.round(values[i])
-		out := &p.result.Cells[i]
-		*out = ResultCell{Status: Released, Value: published, published: published, Rule: rule, Protection: protection, low: low, high: high, atoms: c.Atoms, subjects: c.Subjects}
-		p.relations = append(p.relations, relation{atoms: c.Atoms, low: low - values[i], high: high - values[i], cell: i, cost: weight(values[i], len(c.Atoms))})
-		if rule != None {
-			p.suppress(i, rule)
-			p.aim(c.Atoms, values[i], protection, c.Subjects)
-		}
+	if err := p.judge(rules, values); err != nil {
+		return nil, err
 	}
 	if err := p.remember(earlier); err != nil {
 		return nil, err
@@ -227,6 +213,27 @@ func (p *protector) aim(atoms []int, value, width, subjects int64) {
 	if width > 0 {
 		p.targets = append(p.targets, target{atoms: atoms, value: value, width: width, subjects: subjects})
 	}
+}
+
+// judge applies the rules to the table's cells and makes their relations.
+func (p *protector) judge(rules Rules, values []int64) error {
+	for i, c := range p.table.Cells {
+		rule, protection, err := rules.sensitive(&c, values[i])
+		if err != nil {
+			return fmt.Errorf("cell %d: %w", i, err)
+		}
+		if rule == None && c.Withheld {
+			rule = Withheld
+		}
+		published, low, high := rules.round(values[i])
+		p.result.Cells[i] = ResultCell{Status: Released, Value: published, published: published, Rule: rule, Protection: protection, low: low, high: high, atoms: c.Atoms, subjects: c.Subjects}
+		p.relations = append(p.relations, relation{atoms: c.Atoms, low: low - values[i], high: high - values[i], cell: i, cost: weight(values[i], len(c.Atoms))})
+		if rule != None {
+			p.suppress(i, rule)
+			p.aim(c.Atoms, values[i], protection, c.Subjects)
+		}
+	}
+	return nil
 }
 
 // remember takes in what was published before: its relations and its promises.

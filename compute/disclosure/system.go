@@ -159,6 +159,7 @@ func (p *protector) repair(a aim) (int, error) {
 // chosen by a linear program.
 const maxRepair = MaxWork / 10
 
+// cheapest is repair without a bound of its own.
 func (p *protector) cheapest(a aim) (int, error) {
 	if err := p.work.spend(0); err != nil {
 		return 0, err
