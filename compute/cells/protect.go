@@ -89,7 +89,7 @@ func (d *raw) protect(ctx context.Context, source columnar.Source, before []*vie
 		}
 		result, err := disclosure.Protect(ctx, c.table, *d.plan.Disclosure, c.earlier...)
 		if err != nil {
-			return nil, fmt.Errorf("protecting the %s in %d cells and what was published before, %d atoms in all: %w%s", c.aspect, len(c.table.Cells), len(c.table.Atoms), err, advice(err))
+			return nil, fmt.Errorf("protecting the %s in %d cells and what was published before, %d atoms in all: %w", c.aspect, len(c.table.Cells), len(c.table.Atoms), advised(err))
 		}
 		for i, cell := range result.Cells {
 			at := &rule[c.claims[i].group][c.claims[i].cell]
@@ -102,15 +102,15 @@ func (d *raw) protect(ctx context.Context, source columnar.Source, before []*vie
 	return rule, nil
 }
 
-// advice says what to do about a table that cannot be protected.
-func advice(err error) string {
+// advised says with a refusal of a table what to do about it.
+func advised(err error) error {
 	switch {
 	case errors.Is(err, disclosure.ErrTooLarge):
-		return ": coarsen a dimension, or have fewer margins or fewer dimensions that the earlier products do not have"
+		return fmt.Errorf("%w: coarsen a dimension, or have fewer margins or fewer dimensions that the earlier products do not have", err)
 	case errors.Is(err, disclosure.ErrExposed):
-		return ": coarsen the dimension that tells such cells apart, or publish after newer data"
+		return fmt.Errorf("%w: coarsen the dimension that tells such cells apart, or publish after newer data", err)
 	}
-	return ""
+	return err
 }
 
 // A check is an aspect's table with what was published of it before.
