@@ -42,6 +42,9 @@ func (w *World) Windows(now time.Time) []Window {
 		}
 		for _, id := range g.doc.Products {
 			p := w.products[id]
+			if p.doc == nil { // only where an audit follows a bad entry
+				continue
+			}
 			for _, q := range g.doc.Quotas {
 				if q.Unit != p.doc.Unit() && q.Unit != vocabulary.UnitCalls {
 					continue

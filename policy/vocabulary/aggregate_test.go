@@ -150,6 +150,12 @@ func TestAggregateRules(t *testing.T) {
 		{"a period beyond the lifetime", "period: 1500000", "period: 3000001",
 			[]string{"bad-number budget.period: got 3000001; expected at most lifetime, 3000000"}},
 
+		{"a subject that may be empty", "title: {en: Employer}, required: true}", "title: {en: Employer}}",
+			[]string{"optional-subject aggregate.subject: got employer, which may be empty, as the subject; expected a column with required: true"}},
+		{"the resource's subject may be empty", "title: {en: Employee}, required: true}", "title: {en: Employee}}",
+			[]string{"optional-subject resource: got employee, which may be empty, as the subject; expected a column with required: true"}},
+		{"a number as the subject", "{name: employer, type: string", "{name: employer, type: number",
+			[]string{"column-type aggregate.subject: got employer, of type number, as the subject; expected a column of type string or integer"}},
 		{"grade: a small cohort", "minSubjects: 5", "minSubjects: 2",
 			[]string{"grade-forbids aggregate.disclosure.minSubjects: got 2; expected at least 3 at grade general"}},
 		{"grade: extremes", "is: mean, column: wage", "is: max, column: wage",

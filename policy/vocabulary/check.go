@@ -289,8 +289,8 @@ func (k *checker) breaks(p Parsed, r *Resource, product *Product) {
 	for _, wrong := range k.misuses(product, r) {
 		k.fault(p, "breaks-product", wrong.columnPath, "a change that breaks product "+product.ID+": "+wrong.got, wrong.expected, "change the product with it")
 	}
-	if a := product.Aggregate; a != nil && a.Privacy != nil {
-		if wrong, ok := unaffordable(product, r); ok {
+	if product.Aggregate != nil {
+		for _, wrong := range unfit(product, r) {
 			k.fault(p, "breaks-product", wrong.columnPath, "a change that breaks product "+product.ID+": "+wrong.got, wrong.expected, "change the product with it")
 		}
 	}

@@ -43,10 +43,8 @@ func (k *checker) aggregate(p Parsed, doc *Product, r *Resource) {
 		}
 		k.values(p, m.Edges, column, path+".edges")
 	}
-	if a.Privacy != nil {
-		if wrong, ok := unaffordable(doc, r); ok {
-			k.fault(p, wrong.id, wrong.path, wrong.got, wrong.expected, wrong.fix)
-		}
+	for _, wrong := range unfit(doc, r) {
+		k.fault(p, wrong.id, wrong.path, wrong.got, wrong.expected, wrong.fix)
 	}
 }
 
@@ -95,18 +93,38 @@ func (k *checker) values(p Parsed, values []string, column Column, path string) 
 	}
 }
 
-// unaffordable says why a publication could never be paid for.
-func unaffordable(p *Product, r *Resource) (misuse, bool) {
+// unfit says what a resource lacks for an aggregate product beside columns: the
+// subjects to count, and what a publication spends.
+func unfit(p *Product, r *Resource) []misuse {
+	var found []misuse
+	name := p.Aggregate.SubjectOf(r)
+	path := "aggregate.subject"
+	if p.Aggregate.Subject == "" {
+		path = "resource"
+	}
+	if i := columnIndex(r, name); i >= 0 {
+		switch column := r.Columns[i]; {
+		case !slices.Contains([]string{"string", "integer"}, column.Type):
+			found = append(found, misuse{id: "column-type", path: path, columnPath: index("columns", i) + ".type",
+				got: fmt.Sprintf("%s, of type %s, as the subject", name, column.Type), expected: "a column of type string or integer"})
+		case !column.Required: // a row of nobody is in no cohort, and no bound holds for it
+			found = append(found, misuse{id: "optional-subject", path: path, columnPath: index("columns", i) + ".required",
+				got: name + ", which may be empty, as the subject", expected: "a column with required: true"})
+		}
+	}
+	if p.Aggregate.Privacy == nil {
+		return found
+	}
 	rho := p.Aggregate.Privacy.Rho
 	switch b := r.Budget; {
 	case b == nil:
-		return misuse{id: "no-budget", path: "aggregate.privacy", columnPath: "budget",
-			got: "privacy over " + r.ID + ", which has no budget", expected: "a resource with a budget", fix: "add budget: {lifetime: …, period: …, per: …} to the resource"}, true
+		found = append(found, misuse{id: "no-budget", path: "aggregate.privacy", columnPath: "budget",
+			got: "privacy over " + r.ID + ", which has no budget", expected: "a resource with a budget", fix: "add budget: {lifetime: …, period: …, per: …} to the resource"})
 	case rho > b.Lifetime || rho > b.Period:
-		return misuse{id: "over-budget", path: "aggregate.privacy.rho", columnPath: "budget",
-			got: fmt.Sprintf("rho %d", rho), expected: fmt.Sprintf("at most %d, the budget of %s in a %s, and %d, that of its lifetime", b.Period, r.ID, b.Per, b.Lifetime)}, true
+		found = append(found, misuse{id: "over-budget", path: "aggregate.privacy.rho", columnPath: "budget",
+			got: fmt.Sprintf("rho %d", rho), expected: fmt.Sprintf("at most %d, the budget of %s in a %s, and %d, that of its lifetime", b.Period, r.ID, b.Per, b.Lifetime)})
 	}
-	return misuse{}, false
+	return found
 }
 
 // entitlements hold a grant's cells to its products: those that have cells, and
