@@ -3,9 +3,11 @@ package release
 import (
 	"context"
 	"fmt"
+	"io"
 	"path/filepath"
 
 	"github.com/yingbi/yingbi/compute/cells"
+	"github.com/yingbi/yingbi/compute/dot"
 	"github.com/yingbi/yingbi/compute/fingerprint"
 	"github.com/yingbi/yingbi/enclave/keyring"
 )
@@ -20,12 +22,17 @@ func CellsPath(dir, product string, epoch, version int) string {
 // is kept.
 func fingerprintName(product string) string { return "prf/fingerprint/" + product }
 
+// weightsName is the name of the secret from which all that protects weighted
+// sums is derived: the same for all operands, so that a retry has the same bytes.
+const weightsName = "prf/weights"
+
 // Cells are the released cells 可公开单元 of a publication, open: what queries for
 // cells are answered from. They may be used by many goroutines until Zero.
 type Cells struct {
 	descriptor *cells.Descriptor
 	table      *cells.Table
 	key        *[32]byte // of fingerprints; nil: the product has none
+	weights    *[32]byte // for weighted sums; nil: it answers none
 	starts     []int64   // of each group, the index of its first cell across the publication
 }
 
@@ -41,19 +48,31 @@ func OpenCells(ctx context.Context, secrets keyring.Secrets, path string, d *cel
 	for g := 1; g < len(c.starts); g++ {
 		c.starts[g] = c.starts[g-1] + int64(len(table.Groups[g-1].Status))
 	}
-	if !d.Fingerprint {
-		return c, nil
+	if d.Fingerprint {
+		if c.key, err = secretOf(ctx, secrets, fingerprintName(d.Product)); err != nil {
+			return nil, err
+		}
 	}
-	secret, err := secrets.Secret(ctx, fingerprintName(d.Product))
+	if d.Weights != nil {
+		if c.weights, err = secretOf(ctx, secrets, weightsName); err != nil {
+			c.Zero()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func secretOf(ctx context.Context, secrets keyring.Secrets, name string) (*[32]byte, error) {
+	secret, err := secrets.Secret(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("the key of %s's fingerprints: %w", d.Product, err)
+		return nil, fmt.Errorf("the secret %s: %w", name, err)
 	}
 	defer clear(secret)
-	if len(secret) != len(c.key) {
-		return nil, fmt.Errorf("the key of %s's fingerprints has %d bytes", d.Product, len(secret))
+	if len(secret) != 32 {
+		return nil, fmt.Errorf("the secret %s has %d bytes, expected 32", name, len(secret))
 	}
-	c.key = (*[32]byte)(append([]byte(nil), secret...))
-	return c, nil
+	key := [32]byte(secret)
+	return &key, nil
 }
 
 // Descriptor is what the cells were published as. Do not change it.
@@ -100,9 +119,54 @@ func markedName(m *cells.Measure) string {
 	return m.Name + " " + m.Bin
 }
 
-// Zero clears the key.
+// Zero clears the keys.
 func (c *Cells) Zero() {
-	if c.key != nil {
-		clear(c.key[:])
+	for _, key := range []*[32]byte{c.key, c.weights} {
+		if key != nil {
+			clear(key[:])
+		}
 	}
 }
+
+// Weighing is what a recipient's encrypted weights of a selection meet: its
+// released cells, as they are delivered to it. Preparing it takes time and memory
+// in proportion to them (see dot.Operand); it may be kept, and used by many
+// goroutines until Zero.
+type Weighing struct{ operand *dot.Operand }
+
+// Weighing prepares the cells of a selection for a recipient's weights.
+func (c *Cells) Weighing(ctx context.Context, s *cells.Selection, recipient string) (*Weighing, error) {
+	if c.weights == nil {
+		return nil, &cells.QueryError{Problem: cells.NotWeighable, Field: "measures", Name: c.descriptor.Product}
+	}
+	view, err := c.Select(s, recipient)
+	if err != nil {
+		return nil, err
+	}
+	columns, err := cells.Operand(s, view)
+	if err != nil {
+		return nil, err
+	}
+	params, err := s.WeightParams(len(view.Positions()))
+	if err != nil {
+		return nil, err
+	}
+	operand, err := dot.Prepare(ctx, c.weights, params, columns)
+	if err != nil {
+		return nil, err
+	}
+	return &Weighing{operand}, nil
+}
+
+// Public is what a client has to know to make a query.
+func (w *Weighing) Public() dot.Public { return w.operand.Public() }
+
+// Answer reads an encrypted vector of weights to its end and gives the encrypted
+// weighted sum of every measure, and nothing else of the cells. The same query
+// gives the same bytes.
+func (w *Weighing) Answer(ctx context.Context, query io.Reader) ([]byte, error) {
+	return w.operand.Answer(ctx, query)
+}
+
+// Zero clears the key. No call may be under way.
+func (w *Weighing) Zero() { w.operand.Zero() }

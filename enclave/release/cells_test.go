@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/yingbi/yingbi/compute/cells"
+	"github.com/yingbi/yingbi/compute/dot"
 	"github.com/yingbi/yingbi/enclave/release"
 	"github.com/yingbi/yingbi/policy/vocabulary"
 )
@@ -236,5 +237,84 @@ func TestCellsRefuseWithoutValues(t *testing.T) {
 	}
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a refused publication left a file: %v", err)
+	}
+}
+
+// A weighted sum is of the figures that its recipient is delivered, suppressed
+// cells apart, and a retry after a restart has the same bytes.
+func TestWeighing(t *testing.T) {
+	b := newBench(t)
+	c, path := b.cells(population(400)+"p9999,N,30,Hangzhou,2030-06-01,s\n", census(func(a *vocabulary.Aggregate) {
+		a.Answers, a.Fingerprint = []string{vocabulary.AnswerCells, vocabulary.AnswerWeights}, true
+		a.Dimensions[1].Other = "keep" // one cell of one subject, which is suppressed with another
+		a.Measures[0].Round, a.Measures[0].Scale = 5, 5
+		a.Measures[1].Round, a.Measures[1].Scale = 50, 10
+	}), 1)
+	s, err := c.Descriptor().Resolve(cells.Query{By: []string{"city", "since"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := view(t, c, "north", "city", "since")
+	rows := v.Positions()
+	if len(rows) == v.Rows() || len(rows) < 4 {
+		t.Fatalf("%d of %d cells are released", len(rows), v.Rows())
+	}
+	weights := make([]uint32, len(rows))
+	signed, want := make([]int32, len(rows)), make([]int64, 2)
+	for i, row := range rows {
+		weights[i], signed[i] = uint32(i*i+1), int32(i*i+1)
+		for m := range want {
+			want[m] += int64(weights[i]) * v.Columns[m].Values[row]
+		}
+	}
+	var first []byte
+	for range 2 {
+		opened, err := release.OpenCells(t.Context(), b.ring, path, c.Descriptor())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := opened.Weighing(t.Context(), s, "north")
+		if err != nil {
+			t.Fatal(err)
+		}
+		query, err := dot.NewQuery(w.Public(), &[32]byte{7}, "job", weights)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wire bytes.Buffer
+		if _, err := query.WriteTo(&wire); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := w.Answer(t.Context(), &wire)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = answer
+		} else if !bytes.Equal(first, answer) {
+			t.Error("a retry after a restart has other bytes")
+		}
+		sums, err := query.Decrypt(answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := cells.Unweigh(s, signed, sums, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for m := range want {
+			if got[m].Sum.Int64() != want[m] {
+				t.Errorf("measure %d: %v, want %d", m, got[m].Sum, want[m])
+			}
+		}
+		w.Zero()
+		opened.Zero()
+	}
+	plain, _ := b.cells(population(100), census(nil), 2)
+	if s, err = plain.Descriptor().Resolve(cells.Query{By: []string{"city", "since"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := plain.Weighing(t.Context(), s, "north"); !errors.Is(err, cells.ErrQuery) {
+		t.Errorf("weighed what answers no weights: %v", err)
 	}
 }

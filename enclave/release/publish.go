@@ -83,7 +83,10 @@ func BuildCells(ctx context.Context, table *sealed.Table, secrets keyring.Secret
 	}
 	d, err := c.describe(made)
 	if err == nil && d.Fingerprint {
-		err = drawFingerprint(ctx, secrets, d.Product)
+		err = drawSecret(ctx, secrets, fingerprintName(d.Product))
+	}
+	if err == nil && d.Weights != nil {
+		err = drawSecret(ctx, secrets, weightsName)
 	}
 	if err == nil {
 		_, err = made.Table.WriteFile(path)
@@ -210,9 +213,8 @@ func (c *cube) describe(made *cells.Release) (*cells.Descriptor, error) {
 	return d, made.Table.Validate(d)
 }
 
-// drawFingerprint draws the key of a product's fingerprints, if it has none yet.
-func drawFingerprint(ctx context.Context, secrets keyring.Secrets, product string) error {
-	name := fingerprintName(product)
+// drawSecret draws a secret of 32 bytes, if there is none of that name yet.
+func drawSecret(ctx context.Context, secrets keyring.Secrets, name string) error {
 	secret, err := secrets.Secret(ctx, name)
 	defer clear(secret)
 	if !errors.Is(err, keyring.ErrNotFound) {
