@@ -335,7 +335,7 @@ func (a aspect) assemble(r *refinement, cube *columnar.Cube, views []*view) (*ch
 		if i > 0 {
 			p, err := disclosure.Earlier(out.table.Atoms, told, *views[i].plan.Disclosure)
 			if err != nil {
-				return nil, fmt.Errorf("the %s: %w", a, err)
+				return nil, fmt.Errorf("checking the %s: %w", a, err)
 			}
 			out.earlier = append(out.earlier, p)
 		}

@@ -52,7 +52,7 @@ func (v *vector) String() string {
 	case buckets:
 		return "histogram of " + v.column
 	}
-	return "rows"
+	return "numbers of rows"
 }
 
 // width is how many figures a cell has.

@@ -140,7 +140,7 @@ func (p *plan) checkDimension(d *Dimension, schema *arrow.Schema) error {
 	case d.Null > Drop || d.Other > Drop:
 		return refuse("dimension %q: no such rule", d.Column)
 	case d.Prefix < 0 || d.Prefix > 0 && k != text:
-		return refuse("dimension %q: a prefix of %d characters of a column of kind %s", d.Column, d.Prefix, k)
+		return refuse("dimension %q: a prefix of %d characters, and its column is %s", d.Column, d.Prefix, k)
 	case d.Learn < 0 || d.Learn > LimitCells:
 		return refuse("dimension %q: learn from 1 to %d codes", d.Column, LimitCells)
 	case len(d.Edges) == 0 && k == floating:
@@ -155,7 +155,7 @@ func (p *plan) checkDimension(d *Dimension, schema *arrow.Schema) error {
 	seen := make(map[Value]bool)
 	for _, v := range d.Codes {
 		if v.kind != k || seen[v] || prefix(v.s, d.Prefix) != v.s {
-			return refuse("dimension %q: code %q is given twice, is longer than the prefix, or is not of kind %s", d.Column, v, k)
+			return refuse("dimension %q: code %q is given twice, is longer than the prefix, or is not %s", d.Column, v, k)
 		}
 		seen[v] = true
 	}
@@ -198,7 +198,7 @@ func (p *plan) condition(c *Comparison, schema *arrow.Schema) (*condition, error
 func checkEdges(edges []Value, k kind) error {
 	for i, e := range edges {
 		if e.kind != k || math.IsNaN(e.f) || math.IsInf(e.f, 0) {
-			return fmt.Errorf("edge %s is not a finite %s", e, k)
+			return fmt.Errorf("edge %s is not finite, or not %s", e, k)
 		}
 		if i > 0 && (e.i < edges[i-1].i || e.f < edges[i-1].f || e.i == edges[i-1].i && e.f == edges[i-1].f) {
 			return fmt.Errorf("edge %s is not above the one before", e)
@@ -220,7 +220,7 @@ func checkComparison(c *Comparison, k kind) error {
 	}
 	for _, v := range c.Values {
 		if v.kind != k || v.f != v.f {
-			return refuse("condition on %q: %q is not a %s", c.Column, v, k)
+			return refuse("condition on %q: %q is not %s", c.Column, v, k)
 		}
 	}
 	return nil

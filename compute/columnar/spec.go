@@ -167,7 +167,7 @@ const (
 )
 
 func (k kind) String() string {
-	return [...]string{"nothing", "integer", "floating-point number", "text"}[k]
+	return [...]string{"nothing", "an integer", "a floating-point number", "a text"}[k]
 }
 
 // Int is an integer: also of a date, in days, of a timestamp, in its column's unit, and

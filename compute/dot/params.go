@@ -69,8 +69,8 @@ func (p Params) checkRanges() error {
 		n, most uint64
 		isBelow bool
 	}{
-		{"cells", uint64(p.Cells), MaxCells, p.Cells < 1},
-		{"measures", uint64(p.Measures), MaxMeasures, p.Measures < 1},
+		{"a number of cells of", uint64(p.Cells), MaxCells, p.Cells < 1},
+		{"a number of measures of", uint64(p.Measures), MaxMeasures, p.Measures < 1},
 		{"a largest cell of", uint64(p.MaxCell), MaxCell, p.MaxCell < 1},
 	} {
 		if r.isBelow || r.n > r.most {
