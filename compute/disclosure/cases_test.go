@@ -157,6 +157,23 @@ func TestNarrowedDifferenceStaysOpen(t *testing.T) {
 	}
 }
 
+// An empty cell of before is subtracted from nothing: what would be left is a cell
+// with statistics of its own, where an estimate from its atoms asks for more.
+func TestNothingToSubtract(t *testing.T) {
+	var rows []micro
+	for a := range 4 {
+		rows = append(rows, people(a, 1, 20, 21, 22)...) // the same three, so that fewer cannot be ruled out
+		rows = append(rows, people(a, uint64(10+10*a), 19)...)
+	}
+	rules := Rules{MinSubjects: 5}
+	table := tabulate(5, rows, [][]int{{0, 1, 2, 3}}, 2)
+	before := Published{Cells: []PublishedCell{{Atoms: []int{4}, Status: Released}}}
+	alone, after := mustProtect(t, table, rules), mustProtect(t, table, rules, before)
+	if alone.Report != after.Report {
+		t.Fatalf("%+v, and after an empty cell %+v", alone.Report, after.Report)
+	}
+}
+
 // Three publications, of which the second was kept from giving away its difference
 // to the first: nor does the third, by two cells that sum to what was suppressed.
 func TestDifferenceOfEarlierPublications(t *testing.T) {

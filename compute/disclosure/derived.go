@@ -44,6 +44,9 @@ func (p *protector) imply(rules Rules, earlier []Published) error {
 		}
 	}
 	return p.subtract(earlier, func(rest []int) error {
+		if err := p.work.spend(64 * len(rest)); err != nil { // each looks its contributors up
+			return err
+		}
 		return add(p.estimate(rest, rules))
 	})
 }
@@ -78,6 +81,9 @@ func (p *protector) subtract(earlier []Published, each func(rest []int) error) e
 					a, b := x, y
 					if len(a) < len(b) {
 						a, b = b, a
+					}
+					if len(b) == 0 {
+						continue // the difference is the other, which has its own statistics
 					}
 					if rest, ok := difference(a, b); ok && len(rest) > 0 {
 						if err := each(rest); err != nil {
