@@ -30,7 +30,8 @@
 // and one that says 2048 behave alike and have different digests, since
 // different things were written. The one exception is an optional field's zero
 // value, sandbox: false or padding: 0, which is the same document as without the
-// field. Empty text and empty lists are refused rather than left out. Decimals
+// field. Empty text and empty lists are refused rather than left out, but for the
+// margin by nothing, which is the total. Decimals
 // are kept as written: 0.16 and 0.1600 are one price and two documents.
 //
 // # Meaning
@@ -39,6 +40,12 @@
 // against applying documents to it: references, roles of columns, grades
 // ([GradeRules]), negative lists, authorisations, ceilings, approvals. Whoever
 // folds a ledger asks [Catalogue.Fits] for each manifest.
+//
+// An [Aggregate] product's rules keep to what its regime rests on. Under disclosure
+// control sums are of what is not negative and subjects are never empty; under
+// privacy the cells are known before the data is read, every value is bounded, no
+// refusal depends on the data, and a publication spends what its resource's budget
+// has. Whether a publication holds to them is for those who make it.
 //
 // # What it refuses to do
 //
