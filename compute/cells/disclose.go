@@ -134,17 +134,7 @@ func countRaw(ctx context.Context, plan *Plan, source columnar.Source, workers i
 // tell reports where the rows went.
 func (d *raw) tell() {
 	a := d.cube.Account()
-	d.report.Rows = Rows{Read: a.Read, Filtered: a.Filtered, NoSubject: a.NoSubject}
-	for i, dim := range d.plan.Dimensions {
-		null, other := a.Null[i], a.Other[i]
-		if dim.Null != columnar.Drop {
-			null = 0
-		}
-		if dim.Other != columnar.Drop {
-			other = 0
-		}
-		d.report.Rows.Null, d.report.Rows.Other = append(d.report.Rows.Null, null), append(d.report.Rows.Other, other)
-	}
+	d.report.Rows = Rows{Read: a.Read, Filtered: a.Filtered, NoSubject: a.NoSubject, Null: a.Null, Other: a.Other}
 	for _, n := range a.Clamped {
 		d.report.Rows.Clamped += n
 	}
@@ -222,11 +212,11 @@ func (d *raw) publish(suppressed [][]disclosure.Rule, report *Report) (*Table, e
 				continue
 			}
 			t.Groups[g].Status[cell] = Released
-			if sums[cell].rows == 0 {
+			if sums[cell] == nil {
 				report.Empty++
 			}
 			for i := range d.measures {
-				value, ok := d.figure(i, &sums[cell])
+				value, ok := d.figure(i, sums[cell])
 				low, high := published(&d.measures[i])
 				if !ok {
 					value = big.NewInt(min(max(0, low), high))
@@ -261,21 +251,30 @@ type total struct {
 	bins         [][]int64
 }
 
-// margin adds the finest cells up.
-func (d *raw) margin(g int) []total {
-	out := make([]total, d.cells[g])
+// nothing is the total of no rows.
+func (d *raw) nothing() *total {
 	n := len(d.at)
-	for i := range out {
-		out[i] = total{count: make([]int64, n), sum: make([]*big.Int, n), squares: make([]*big.Int, n),
-			low: make([]int64, n), high: make([]int64, n), bins: make([][]int64, n)}
-		for j := range n {
-			out[i].sum[j], out[i].squares[j] = new(big.Int), new(big.Int)
-			out[i].low[j], out[i].high[j] = math.MaxInt64, math.MinInt64
-			out[i].bins[j] = make([]int64, len(bins(&d.plan.Measures[j])))
-		}
+	t := &total{count: make([]int64, n), sum: make([]*big.Int, n), squares: make([]*big.Int, n),
+		low: make([]int64, n), high: make([]int64, n), bins: make([][]int64, n)}
+	for j := range n {
+		t.sum[j], t.squares[j] = new(big.Int), new(big.Int)
+		t.low[j], t.high[j] = math.MaxInt64, math.MinInt64
+		t.bins[j] = make([]int64, len(bins(&d.plan.Measures[j])))
 	}
+	return t
+}
+
+// margin adds the finest cells up; a cell without rows stays nil.
+func (d *raw) margin(g int) []*total {
+	out := make([]*total, d.cells[g])
 	for cell, to := range d.to[g] {
-		t := &out[to]
+		if d.cube.Rows(cell) == 0 {
+			continue
+		}
+		if out[to] == nil {
+			out[to] = d.nothing()
+		}
+		t := out[to]
 		t.rows += d.cube.Rows(cell)
 		for j, at := range d.at {
 			if at < 0 {
@@ -299,8 +298,11 @@ func (d *raw) margin(g int) []total {
 	return out
 }
 
-// figure is a measure in its units; false for one of no values.
+// figure is a measure in its units; false for a quotient or an extreme of no values.
 func (d *raw) figure(i int, t *total) (*big.Int, bool) {
+	if t == nil {
+		return new(big.Int), d.measures[i].addsUp()
+	}
 	j, m := d.of[i], &d.measures[i]
 	n := big.NewInt(t.count[j])
 	switch m.Is {

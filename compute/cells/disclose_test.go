@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"os"
 	"reflect"
@@ -57,8 +58,11 @@ func disclose(t interface{ Fatal(...any) }, plan *Plan, rows []row, earlier ...E
 // rows and of values; the report adds up; and the order of rows, batches and workers
 // changes nothing.
 func TestDisclosedFiguresAreTheDeclared(t *testing.T) {
-	plan := guarded()
+	plain, banded := guarded(), guarded()
+	banded.Measures = append(banded.Measures[2:3:3], PlanMeasure{Measure: Measure{Name: "bands", Is: IsHistogram, Column: "paid", Round: 1},
+		Edges: []columnar.Value{columnar.Int(0), columnar.Int(10), columnar.Int(50)}})
 	rapid.Check(t, func(rt *rapid.T) {
+		plan := rapid.SampledFrom([]*Plan{plain, banded}).Draw(rt, "plan")
 		rows := rapid.SliceOfN(rapid.Custom(drawPayment(12)), 0, 60).Draw(rt, "rows")
 		r := disclose(rt, plan, rows)
 		describe(rt, r, RegimeDisclosure)
@@ -77,6 +81,11 @@ func TestDisclosedFiguresAreTheDeclared(t *testing.T) {
 				}
 				if r.Table.Groups[g].Status[cell] != Released {
 					continue
+				}
+				for i, m := range r.Measures { // counts of a few subjects
+					if m.Is == IsHistogram && r.Table.Groups[g].Values[i][cell] == 1 {
+						rt.Fatalf("%v %v is released with one row in %s", group.By, labels, m.Bin)
+					}
 				}
 				if len(subjects) == 1 || len(subjects) == 2 || len(payers) == 1 || len(payers) == 2 {
 					rt.Fatalf("%v %v is released with %d subjects, %d of them with values", group.By, labels, len(subjects), len(payers))
@@ -224,6 +233,36 @@ func TestDifferencesBetweenPublications(t *testing.T) {
 	fine := disclose(t, all, rows)
 	if r := disclose(t, region, rows, Earlier{all, fine.Axes, fine.Table}); r.Table.Groups[0].Status[0] != Released {
 		t.Error("a sum of what is published is suppressed")
+	}
+}
+
+// Of a floating-point column every value is rounded to the unit and then all is exact;
+// what is not finite is refused where it would count, with its number.
+func TestDiscloseFloats(t *testing.T) {
+	plan := guarded()
+	plan.Measures = []PlanMeasure{
+		{Measure: Measure{Name: "total", Is: IsSum, Column: "rate", Decimals: 1, Round: 1}},
+		{Measure: Measure{Name: "average", Is: IsMean, Column: "rate", Decimals: 3, Round: 1}},
+		{Measure: Measure{Name: "spread", Is: IsVariance, Column: "rate", Decimals: 2, Round: 1}},
+		{Measure: Measure{Name: "least", Is: IsMin, Column: "rate", Decimals: 1, Round: 1}},
+	}
+	var rows []row
+	for who := range 10 {
+		rows = append(rows, row{who: who, sort: "a", area: "s1", rate: 1e6 + float64(who)/4 + 0.0001})
+	}
+	r := disclose(t, plan, rows)
+	total := len(r.Groups) - 1
+	// Σ 0.25·who is 11.25; the variance of 0.25·{0 … 9} is 8.25/16.
+	for i, want := range []int64{10_000_011_3, 1_000_001_125, 52, 1_000_000_0} {
+		if got := r.Table.Groups[total].Values[i][0]; got != want {
+			t.Errorf("%s is %d, not %d", r.Measures[i].Name, got, want)
+		}
+	}
+	rows = append(rows, row{who: 3, sort: "z", area: "s1", rate: math.NaN()})
+	disclose(t, plan, rows) // in no cell
+	rows = append(rows, row{who: 3, sort: "a", area: "s1", rate: math.Inf(1)})
+	if _, err := Disclose(context.Background(), plan, source(rows), nil, 1); !errors.Is(err, columnar.ErrData) {
+		t.Error(err)
 	}
 }
 

@@ -13,6 +13,13 @@
 // What is here works on what was released. Selecting, rolling up, paging and
 // weighing are functions of published cells: they can make nothing less safe.
 //
+// # Making
+//
+// A Plan is a product's declaration in the terms of its columns. Disclose and
+// Privatise make a Release of it, each under its regime, over the records of
+// compute/columnar: what they promise and refuse stands with them. Their Report is
+// for the operator. Foresee tells a privacy release beforehand, from the schema alone.
+//
 // # Asking
 //
 // A Query names a grouping, codes and measures; [Descriptor.Resolve] says, from

@@ -215,7 +215,7 @@ func ceiling(q *big.Rat, from, to int) int64 { return -floor(new(big.Rat).Neg(q)
 // figure adds.
 func outward(half int64, from, to int) int64 {
 	if to >= from {
-		return within(rescale(big.NewInt(half), from, to), most)
+		return within(rescale(big.NewInt(half), from, to), farthest)
 	}
 	return ceiling(rat(half), from, to) + 1
 }

@@ -212,9 +212,9 @@ func (v *vector) draw(s *noise.Sampler, p *Privacy, exact []int64) ([]int64, err
 	return out, nil
 }
 
-const most = 1 << 61
+const farthest = 1 << 61 // of a figure in a vector
 
-func bounded(v int64) int64 { return min(max(v, -most), most) }
+func bounded(v int64) int64 { return min(max(v, -farthest), farthest) }
 
 // halfWidth is within what the noise of a figure stays with this probability, rounded up:
 // from the continuous distribution's quantile q. The discrete one has no more
@@ -227,7 +227,7 @@ func (v *vector) halfWidth(mechanism string, probability float64) int64 {
 	} else {
 		q = math.Sqrt(v.noise.Float()) * math.Sqrt2 * math.Erfinv(probability)
 	}
-	return int64(min(math.Ceil(q), most))
+	return int64(min(math.Ceil(q), farthest))
 }
 
 func (v *vector) deviation(mechanism string) float64 {
@@ -248,7 +248,7 @@ func widened(half int64, n int) int64 {
 		root.Add(root, big.NewInt(1))
 	}
 	if !root.IsInt64() {
-		return most
+		return farthest
 	}
-	return min(root.Int64(), most)
+	return min(root.Int64(), farthest)
 }
