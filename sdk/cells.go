@@ -74,7 +74,7 @@ func (c *Client) cellsOf(ctx context.Context, product string, epoch int) (d *cel
 func (c *Client) Cells(ctx context.Context, job Job, q cells.Query) (_ *CellsResult, err error) {
 	query, err := q.Encode()
 	if err != nil {
-		return nil, fmt.Errorf("cells: %w", err)
+		return nil, err
 	}
 	header := ledger.Header{
 		V: ledger.Version, Kind: vocabulary.TypeAggregate, Enterprise: c.id.Subject.ID, Product: job.Product, Purpose: string(job.Purpose),
@@ -83,17 +83,17 @@ func (c *Client) Cells(ctx context.Context, job Job, q cells.Query) (_ *CellsRes
 	work := inputsDigest(header, [][]byte{query}, 0)
 	unlock, err := claim(filepath.Join(c.jobs(), hex.EncodeToString(work[:])+".lock"))
 	if err != nil {
-		return nil, fmt.Errorf("cells: %w", err)
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	a := &asking{c: c, header: header, query: q, encoded: query}
 	result, j, err := a.settle(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("cells: %w", err)
+		return nil, err
 	}
 	if job.Deliver != nil {
 		if err := job.Deliver(result); err != nil {
-			return result, fmt.Errorf("cells: %w", err)
+			return result, fmt.Errorf("deliver cells: %w", err)
 		}
 	}
 	return result, j.done()

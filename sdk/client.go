@@ -109,7 +109,10 @@ func (c *Client) parts() string    { return filepath.Join(c.state, "parts") }
 type Product struct {
 	*vocabulary.Product
 	Epoch, Version int
-	Records        int64 // the population
+	Records        int64 // the population of a verify product
+	Cells          int64 // published of an aggregate, whatever their status
+	Regime         string
+	Privacy        *pb.PrivacyUse // of an aggregate whose resource has a privacy budget
 	ResourceTitle  string
 	Grade          string
 	UpdateCycle    string
@@ -138,6 +141,7 @@ func (c *Client) Products(ctx context.Context, mine bool) ([]Product, error) {
 		}
 		products = append(products, Product{
 			Product: product, Epoch: int(p.GetEpoch()), Version: int(p.GetVersion()), Records: p.GetRecords(),
+			Cells: p.GetCells(), Regime: p.GetRegime(), Privacy: p.GetPrivacy(),
 			digest: ledger.Digest(p.GetDocument()), ResourceTitle: p.GetResourceTitle(), Grade: p.GetGrade(), UpdateCycle: p.GetUpdateCycle(),
 			Prices: p.GetPrices(), Grants: p.GetGrants(),
 		})

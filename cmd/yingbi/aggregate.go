@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/yingbi/yingbi/policy/vocabulary"
+	"github.com/yingbi/yingbi/sdk"
 )
 
 // printAggregate shows a reviewer what an aggregate product would release: whom
@@ -91,6 +92,20 @@ func (e *env) printRegime(a *vocabulary.Aggregate) {
 func millionths(rho int64) string {
 	s := strings.TrimRight(fmt.Sprintf("%d.%06d", rho/vocabulary.PerRho, rho%vocabulary.PerRho), "0")
 	return strings.TrimSuffix(s, ".")
+}
+
+// printReleased says what is published of an aggregate product, and what was
+// spent of its resource's privacy budget.
+func (e *env) printReleased(p sdk.Product) {
+	e.say(e.T("products.cells", p.ResourceTitle, p.Cells, e.Word(p.Regime), e.Word(p.Grade), e.Word(p.UpdateCycle)))
+	switch use := p.Privacy; {
+	case use == nil:
+	case use.GetHolds():
+		e.say(e.T("products.spent", millionths(use.GetLifetime().GetSpent()), millionths(use.GetLifetime().GetLimit()),
+			millionths(use.GetPeriod().GetSpent()), millionths(use.GetPeriod().GetLimit()), use.GetPeriod().GetWindow()))
+	case use.GetEnded() != 0:
+		e.say(e.T("products.mixed", use.GetEnded()))
+	}
 }
 
 // asksCells says what an aggregate product gives: sector × ownership → licences.

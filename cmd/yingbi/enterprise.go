@@ -82,7 +82,11 @@ func (e *env) productsCommand() *cobra.Command {
 func (e *env) printProduct(p sdk.Product) {
 	e.say(e.T("products.head", p.ID, e.title(p.Title)))
 	e.say(e.T("products.asks", e.askedBy(p)))
-	e.say(e.T("products.data", p.ResourceTitle, p.Records, e.Word(p.Grade), e.Word(p.UpdateCycle)))
+	if p.Aggregate != nil {
+		e.printReleased(p)
+	} else {
+		e.say(e.T("products.data", p.ResourceTitle, p.Records, e.Word(p.Grade), e.Word(p.UpdateCycle)))
+	}
 	if p.Sandbox {
 		e.say(e.T("products.free"))
 		return

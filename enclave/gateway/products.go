@@ -59,7 +59,12 @@ func describe(s *world.Snapshot, doc *vocabulary.Product, now time.Time) (*yingb
 	}
 	p := &yingbipb.Product{
 		Id: doc.ID, Document: document, Epoch: int32(live.Epoch), Version: int32(live.Version),
-		Records: live.Population, DescriptorSeq: live.Seq,
+		DescriptorSeq: live.Seq,
+	}
+	if doc.Aggregate == nil {
+		p.Records = live.Population
+	} else {
+		p.Cells, p.Regime, p.Privacy = live.Population, doc.Aggregate.Regime(), privacyOf(s, doc.Resource, now)
 	}
 	if r, ok := s.World.Catalogue().Resource(doc.Resource); ok {
 		p.ResourceTitle, p.Grade, p.UpdateCycle = r.Doc.Title.En, string(r.Doc.Grade), r.Doc.UpdateCycle
@@ -68,6 +73,21 @@ func describe(s *world.Snapshot, doc *vocabulary.Product, now time.Time) (*yingb
 		p.Prices = append(p.Prices, &yingbipb.Price{Tariff: t.ID, Basis: t.Basis, UnitPrice: t.Unit.String(), Trial: t.Trial})
 	}
 	return p, nil
+}
+
+// privacyOf is what was spent of a resource's privacy budget; nil where it has
+// none.
+func privacyOf(s *world.Snapshot, resource string, now time.Time) *yingbipb.PrivacyUse {
+	lifetime, period, ok := s.World.Budget(resource, now)
+	if !ok {
+		return nil
+	}
+	use := func(u admission.BudgetUse) *yingbipb.BudgetUse {
+		return &yingbipb.BudgetUse{Window: u.Window, Limit: u.Limit, Spent: u.Spent}
+	}
+	p := &yingbipb.PrivacyUse{Lifetime: use(lifetime), Period: use(period)}
+	p.Holds, p.Ended = s.World.PrivacyStatement(resource)
+	return p
 }
 
 // grantsOf are the caller's grants of a product in force, with what is used.

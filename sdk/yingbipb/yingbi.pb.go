@@ -128,13 +128,16 @@ type Product struct {
 	Document      []byte                 `protobuf:"bytes,2,opt,name=document,proto3" json:"document,omitempty"`                                 // the Product manifest, canonical JSON
 	Epoch         int32                  `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`                                      // live epoch
 	Version       int32                  `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`                                  // live version in it
-	Records       int64                  `protobuf:"varint,5,opt,name=records,proto3" json:"records,omitempty"`                                  // population
+	Records       int64                  `protobuf:"varint,5,opt,name=records,proto3" json:"records,omitempty"`                                  // population; of an aggregate: 0
 	Prices        []*Price               `protobuf:"bytes,6,rep,name=prices,proto3" json:"prices,omitempty"`                                     // tariffs in force
 	Grants        []*GrantUse            `protobuf:"bytes,7,rep,name=grants,proto3" json:"grants,omitempty"`                                     // the caller's grants that cover it
 	DescriptorSeq int64                  `protobuf:"varint,8,opt,name=descriptor_seq,json=descriptorSeq,proto3" json:"descriptor_seq,omitempty"` // the publish entry
 	ResourceTitle string                 `protobuf:"bytes,9,opt,name=resource_title,json=resourceTitle,proto3" json:"resource_title,omitempty"`
 	Grade         string                 `protobuf:"bytes,10,opt,name=grade,proto3" json:"grade,omitempty"`
 	UpdateCycle   string                 `protobuf:"bytes,11,opt,name=update_cycle,json=updateCycle,proto3" json:"update_cycle,omitempty"`
+	Cells         int64                  `protobuf:"varint,12,opt,name=cells,proto3" json:"cells,omitempty"`    // of an aggregate: what is published, whatever its status
+	Regime        string                 `protobuf:"bytes,13,opt,name=regime,proto3" json:"regime,omitempty"`   // of an aggregate: disclosure, privacy
+	Privacy       *PrivacyUse            `protobuf:"bytes,14,opt,name=privacy,proto3" json:"privacy,omitempty"` // of an aggregate whose resource has a privacy budget
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -246,6 +249,156 @@ func (x *Product) GetUpdateCycle() string {
 	return ""
 }
 
+func (x *Product) GetCells() int64 {
+	if x != nil {
+		return x.Cells
+	}
+	return 0
+}
+
+func (x *Product) GetRegime() string {
+	if x != nil {
+		return x.Regime
+	}
+	return ""
+}
+
+func (x *Product) GetPrivacy() *PrivacyUse {
+	if x != nil {
+		return x.Privacy
+	}
+	return nil
+}
+
+// What publications over a resource have spent, in millionths of rho.
+type PrivacyUse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Holds         bool                   `protobuf:"varint,1,opt,name=holds,proto3" json:"holds,omitempty"` // all cells published over it were released under differential privacy
+	Ended         int64                  `protobuf:"varint,2,opt,name=ended,proto3" json:"ended,omitempty"` // the publish entry since which that is not so; 0: none
+	Lifetime      *BudgetUse             `protobuf:"bytes,3,opt,name=lifetime,proto3" json:"lifetime,omitempty"`
+	Period        *BudgetUse             `protobuf:"bytes,4,opt,name=period,proto3" json:"period,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrivacyUse) Reset() {
+	*x = PrivacyUse{}
+	mi := &file_yingbi_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrivacyUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrivacyUse) ProtoMessage() {}
+
+func (x *PrivacyUse) ProtoReflect() protoreflect.Message {
+	mi := &file_yingbi_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrivacyUse.ProtoReflect.Descriptor instead.
+func (*PrivacyUse) Descriptor() ([]byte, []int) {
+	return file_yingbi_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *PrivacyUse) GetHolds() bool {
+	if x != nil {
+		return x.Holds
+	}
+	return false
+}
+
+func (x *PrivacyUse) GetEnded() int64 {
+	if x != nil {
+		return x.Ended
+	}
+	return 0
+}
+
+func (x *PrivacyUse) GetLifetime() *BudgetUse {
+	if x != nil {
+		return x.Lifetime
+	}
+	return nil
+}
+
+func (x *PrivacyUse) GetPeriod() *BudgetUse {
+	if x != nil {
+		return x.Period
+	}
+	return nil
+}
+
+type BudgetUse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Window        string                 `protobuf:"bytes,1,opt,name=window,proto3" json:"window,omitempty"` // 2026-11, 2026, lifetime
+	Limit         int64                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	Spent         int64                  `protobuf:"varint,3,opt,name=spent,proto3" json:"spent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BudgetUse) Reset() {
+	*x = BudgetUse{}
+	mi := &file_yingbi_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BudgetUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BudgetUse) ProtoMessage() {}
+
+func (x *BudgetUse) ProtoReflect() protoreflect.Message {
+	mi := &file_yingbi_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BudgetUse.ProtoReflect.Descriptor instead.
+func (*BudgetUse) Descriptor() ([]byte, []int) {
+	return file_yingbi_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *BudgetUse) GetWindow() string {
+	if x != nil {
+		return x.Window
+	}
+	return ""
+}
+
+func (x *BudgetUse) GetLimit() int64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *BudgetUse) GetSpent() int64 {
+	if x != nil {
+		return x.Spent
+	}
+	return 0
+}
+
 type Price struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tariff        string                 `protobuf:"bytes,1,opt,name=tariff,proto3" json:"tariff,omitempty"`
@@ -258,7 +411,7 @@ type Price struct {
 
 func (x *Price) Reset() {
 	*x = Price{}
-	mi := &file_yingbi_proto_msgTypes[3]
+	mi := &file_yingbi_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -270,7 +423,7 @@ func (x *Price) String() string {
 func (*Price) ProtoMessage() {}
 
 func (x *Price) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[3]
+	mi := &file_yingbi_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -283,7 +436,7 @@ func (x *Price) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Price.ProtoReflect.Descriptor instead.
 func (*Price) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{3}
+	return file_yingbi_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Price) GetTariff() string {
@@ -326,7 +479,7 @@ type GrantUse struct {
 
 func (x *GrantUse) Reset() {
 	*x = GrantUse{}
-	mi := &file_yingbi_proto_msgTypes[4]
+	mi := &file_yingbi_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -338,7 +491,7 @@ func (x *GrantUse) String() string {
 func (*GrantUse) ProtoMessage() {}
 
 func (x *GrantUse) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[4]
+	mi := &file_yingbi_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -351,7 +504,7 @@ func (x *GrantUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantUse.ProtoReflect.Descriptor instead.
 func (*GrantUse) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{4}
+	return file_yingbi_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GrantUse) GetGrant() string {
@@ -394,7 +547,7 @@ type QuotaUse struct {
 
 func (x *QuotaUse) Reset() {
 	*x = QuotaUse{}
-	mi := &file_yingbi_proto_msgTypes[5]
+	mi := &file_yingbi_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -406,7 +559,7 @@ func (x *QuotaUse) String() string {
 func (*QuotaUse) ProtoMessage() {}
 
 func (x *QuotaUse) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[5]
+	mi := &file_yingbi_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -419,7 +572,7 @@ func (x *QuotaUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuotaUse.ProtoReflect.Descriptor instead.
 func (*QuotaUse) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{5}
+	return file_yingbi_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *QuotaUse) GetUnit() string {
@@ -462,7 +615,7 @@ type QuoteRequest struct {
 
 func (x *QuoteRequest) Reset() {
 	*x = QuoteRequest{}
-	mi := &file_yingbi_proto_msgTypes[6]
+	mi := &file_yingbi_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -474,7 +627,7 @@ func (x *QuoteRequest) String() string {
 func (*QuoteRequest) ProtoMessage() {}
 
 func (x *QuoteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[6]
+	mi := &file_yingbi_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -487,7 +640,7 @@ func (x *QuoteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuoteRequest.ProtoReflect.Descriptor instead.
 func (*QuoteRequest) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{6}
+	return file_yingbi_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *QuoteRequest) GetProduct() string {
@@ -539,7 +692,7 @@ type QuoteResponse struct {
 
 func (x *QuoteResponse) Reset() {
 	*x = QuoteResponse{}
-	mi := &file_yingbi_proto_msgTypes[7]
+	mi := &file_yingbi_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -551,7 +704,7 @@ func (x *QuoteResponse) String() string {
 func (*QuoteResponse) ProtoMessage() {}
 
 func (x *QuoteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[7]
+	mi := &file_yingbi_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -564,7 +717,7 @@ func (x *QuoteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuoteResponse.ProtoReflect.Descriptor instead.
 func (*QuoteResponse) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{7}
+	return file_yingbi_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *QuoteResponse) GetAdmitted() bool {
@@ -670,7 +823,7 @@ type EvaluateRequest struct {
 
 func (x *EvaluateRequest) Reset() {
 	*x = EvaluateRequest{}
-	mi := &file_yingbi_proto_msgTypes[8]
+	mi := &file_yingbi_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -682,7 +835,7 @@ func (x *EvaluateRequest) String() string {
 func (*EvaluateRequest) ProtoMessage() {}
 
 func (x *EvaluateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[8]
+	mi := &file_yingbi_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -695,7 +848,7 @@ func (x *EvaluateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateRequest.ProtoReflect.Descriptor instead.
 func (*EvaluateRequest) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{8}
+	return file_yingbi_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *EvaluateRequest) GetHeader() []byte {
@@ -739,7 +892,7 @@ type EvaluateResponse struct {
 
 func (x *EvaluateResponse) Reset() {
 	*x = EvaluateResponse{}
-	mi := &file_yingbi_proto_msgTypes[9]
+	mi := &file_yingbi_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -751,7 +904,7 @@ func (x *EvaluateResponse) String() string {
 func (*EvaluateResponse) ProtoMessage() {}
 
 func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[9]
+	mi := &file_yingbi_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -764,7 +917,7 @@ func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateResponse.ProtoReflect.Descriptor instead.
 func (*EvaluateResponse) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{9}
+	return file_yingbi_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *EvaluateResponse) GetEvaluated() []byte {
@@ -813,7 +966,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_yingbi_proto_msgTypes[10]
+	mi := &file_yingbi_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -825,7 +978,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[10]
+	mi := &file_yingbi_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -838,7 +991,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{10}
+	return file_yingbi_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Receipt) GetEntry() []byte {
@@ -874,7 +1027,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_yingbi_proto_msgTypes[11]
+	mi := &file_yingbi_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -886,7 +1039,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[11]
+	mi := &file_yingbi_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -899,7 +1052,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{11}
+	return file_yingbi_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LookupRequest) GetJob() string {
@@ -940,7 +1093,7 @@ type LookupResponse struct {
 
 func (x *LookupResponse) Reset() {
 	*x = LookupResponse{}
-	mi := &file_yingbi_proto_msgTypes[12]
+	mi := &file_yingbi_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +1105,7 @@ func (x *LookupResponse) String() string {
 func (*LookupResponse) ProtoMessage() {}
 
 func (x *LookupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[12]
+	mi := &file_yingbi_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +1118,7 @@ func (x *LookupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupResponse.ProtoReflect.Descriptor instead.
 func (*LookupResponse) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{12}
+	return file_yingbi_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LookupResponse) GetVersion() int32 {
@@ -994,7 +1147,7 @@ type CellsRequest struct {
 
 func (x *CellsRequest) Reset() {
 	*x = CellsRequest{}
-	mi := &file_yingbi_proto_msgTypes[13]
+	mi := &file_yingbi_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1006,7 +1159,7 @@ func (x *CellsRequest) String() string {
 func (*CellsRequest) ProtoMessage() {}
 
 func (x *CellsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[13]
+	mi := &file_yingbi_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1019,7 +1172,7 @@ func (x *CellsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CellsRequest.ProtoReflect.Descriptor instead.
 func (*CellsRequest) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{13}
+	return file_yingbi_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CellsRequest) GetHeader() []byte {
@@ -1064,7 +1217,7 @@ type CellsChunk struct {
 
 func (x *CellsChunk) Reset() {
 	*x = CellsChunk{}
-	mi := &file_yingbi_proto_msgTypes[14]
+	mi := &file_yingbi_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1076,7 +1229,7 @@ func (x *CellsChunk) String() string {
 func (*CellsChunk) ProtoMessage() {}
 
 func (x *CellsChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[14]
+	mi := &file_yingbi_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1089,7 +1242,7 @@ func (x *CellsChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CellsChunk.ProtoReflect.Descriptor instead.
 func (*CellsChunk) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{14}
+	return file_yingbi_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CellsChunk) GetReceipt() *Receipt {
@@ -1130,7 +1283,7 @@ type ReceiptRequest struct {
 
 func (x *ReceiptRequest) Reset() {
 	*x = ReceiptRequest{}
-	mi := &file_yingbi_proto_msgTypes[15]
+	mi := &file_yingbi_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1142,7 +1295,7 @@ func (x *ReceiptRequest) String() string {
 func (*ReceiptRequest) ProtoMessage() {}
 
 func (x *ReceiptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[15]
+	mi := &file_yingbi_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1155,7 +1308,7 @@ func (x *ReceiptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptRequest.ProtoReflect.Descriptor instead.
 func (*ReceiptRequest) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{15}
+	return file_yingbi_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReceiptRequest) GetJob() string {
@@ -1183,7 +1336,7 @@ type ReceiptResponse struct {
 
 func (x *ReceiptResponse) Reset() {
 	*x = ReceiptResponse{}
-	mi := &file_yingbi_proto_msgTypes[16]
+	mi := &file_yingbi_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1195,7 +1348,7 @@ func (x *ReceiptResponse) String() string {
 func (*ReceiptResponse) ProtoMessage() {}
 
 func (x *ReceiptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[16]
+	mi := &file_yingbi_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1208,7 +1361,7 @@ func (x *ReceiptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptResponse.ProtoReflect.Descriptor instead.
 func (*ReceiptResponse) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{16}
+	return file_yingbi_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReceiptResponse) GetReceipt() *Receipt {
@@ -1244,7 +1397,7 @@ type CheckpointRequest struct {
 
 func (x *CheckpointRequest) Reset() {
 	*x = CheckpointRequest{}
-	mi := &file_yingbi_proto_msgTypes[17]
+	mi := &file_yingbi_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1256,7 +1409,7 @@ func (x *CheckpointRequest) String() string {
 func (*CheckpointRequest) ProtoMessage() {}
 
 func (x *CheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[17]
+	mi := &file_yingbi_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1269,7 +1422,7 @@ func (x *CheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointRequest.ProtoReflect.Descriptor instead.
 func (*CheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{17}
+	return file_yingbi_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CheckpointRequest) GetSince() int64 {
@@ -1312,7 +1465,7 @@ type CheckpointResponse struct {
 
 func (x *CheckpointResponse) Reset() {
 	*x = CheckpointResponse{}
-	mi := &file_yingbi_proto_msgTypes[18]
+	mi := &file_yingbi_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1324,7 +1477,7 @@ func (x *CheckpointResponse) String() string {
 func (*CheckpointResponse) ProtoMessage() {}
 
 func (x *CheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[18]
+	mi := &file_yingbi_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1337,7 +1490,7 @@ func (x *CheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointResponse.ProtoReflect.Descriptor instead.
 func (*CheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{18}
+	return file_yingbi_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CheckpointResponse) GetCheckpoint() []byte {
@@ -1377,7 +1530,7 @@ type PublicPartRequest struct {
 
 func (x *PublicPartRequest) Reset() {
 	*x = PublicPartRequest{}
-	mi := &file_yingbi_proto_msgTypes[19]
+	mi := &file_yingbi_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1389,7 +1542,7 @@ func (x *PublicPartRequest) String() string {
 func (*PublicPartRequest) ProtoMessage() {}
 
 func (x *PublicPartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[19]
+	mi := &file_yingbi_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1402,7 +1555,7 @@ func (x *PublicPartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublicPartRequest.ProtoReflect.Descriptor instead.
 func (*PublicPartRequest) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{19}
+	return file_yingbi_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PublicPartRequest) GetDigest() string {
@@ -1421,7 +1574,7 @@ type PublicPartChunk struct {
 
 func (x *PublicPartChunk) Reset() {
 	*x = PublicPartChunk{}
-	mi := &file_yingbi_proto_msgTypes[20]
+	mi := &file_yingbi_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1433,7 +1586,7 @@ func (x *PublicPartChunk) String() string {
 func (*PublicPartChunk) ProtoMessage() {}
 
 func (x *PublicPartChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[20]
+	mi := &file_yingbi_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1446,7 +1599,7 @@ func (x *PublicPartChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublicPartChunk.ProtoReflect.Descriptor instead.
 func (*PublicPartChunk) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{20}
+	return file_yingbi_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PublicPartChunk) GetData() []byte {
@@ -1469,7 +1622,7 @@ type UploadChunk struct {
 
 func (x *UploadChunk) Reset() {
 	*x = UploadChunk{}
-	mi := &file_yingbi_proto_msgTypes[21]
+	mi := &file_yingbi_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1481,7 +1634,7 @@ func (x *UploadChunk) String() string {
 func (*UploadChunk) ProtoMessage() {}
 
 func (x *UploadChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[21]
+	mi := &file_yingbi_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1494,7 +1647,7 @@ func (x *UploadChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadChunk.ProtoReflect.Descriptor instead.
 func (*UploadChunk) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{21}
+	return file_yingbi_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *UploadChunk) GetDigest() string {
@@ -1534,7 +1687,7 @@ type UploadResponse struct {
 
 func (x *UploadResponse) Reset() {
 	*x = UploadResponse{}
-	mi := &file_yingbi_proto_msgTypes[22]
+	mi := &file_yingbi_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1546,7 +1699,7 @@ func (x *UploadResponse) String() string {
 func (*UploadResponse) ProtoMessage() {}
 
 func (x *UploadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[22]
+	mi := &file_yingbi_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1559,7 +1712,7 @@ func (x *UploadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadResponse.ProtoReflect.Descriptor instead.
 func (*UploadResponse) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{22}
+	return file_yingbi_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *UploadResponse) GetReceived() int64 {
@@ -1578,7 +1731,7 @@ type UploadedRequest struct {
 
 func (x *UploadedRequest) Reset() {
 	*x = UploadedRequest{}
-	mi := &file_yingbi_proto_msgTypes[23]
+	mi := &file_yingbi_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1590,7 +1743,7 @@ func (x *UploadedRequest) String() string {
 func (*UploadedRequest) ProtoMessage() {}
 
 func (x *UploadedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[23]
+	mi := &file_yingbi_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1603,7 +1756,7 @@ func (x *UploadedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadedRequest.ProtoReflect.Descriptor instead.
 func (*UploadedRequest) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{23}
+	return file_yingbi_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *UploadedRequest) GetDigest() string {
@@ -1622,7 +1775,7 @@ type UploadedResponse struct {
 
 func (x *UploadedResponse) Reset() {
 	*x = UploadedResponse{}
-	mi := &file_yingbi_proto_msgTypes[24]
+	mi := &file_yingbi_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1634,7 +1787,7 @@ func (x *UploadedResponse) String() string {
 func (*UploadedResponse) ProtoMessage() {}
 
 func (x *UploadedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_yingbi_proto_msgTypes[24]
+	mi := &file_yingbi_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1647,7 +1800,7 @@ func (x *UploadedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadedResponse.ProtoReflect.Descriptor instead.
 func (*UploadedResponse) Descriptor() ([]byte, []int) {
-	return file_yingbi_proto_rawDescGZIP(), []int{24}
+	return file_yingbi_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *UploadedResponse) GetReceived() int64 {
@@ -1666,7 +1819,7 @@ const file_yingbi_proto_rawDesc = "" +
 	"\x04mine\x18\x01 \x01(\bR\x04mine\"Z\n" +
 	"\x10ProductsResponse\x12.\n" +
 	"\bproducts\x18\x01 \x03(\v2\x12.yingbi.v1.ProductR\bproducts\x12\x16\n" +
-	"\x06origin\x18\x02 \x01(\tR\x06origin\"\xdd\x02\n" +
+	"\x06origin\x18\x02 \x01(\tR\x06origin\"\xbc\x03\n" +
 	"\aProduct\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bdocument\x18\x02 \x01(\fR\bdocument\x12\x14\n" +
@@ -1679,7 +1832,20 @@ const file_yingbi_proto_rawDesc = "" +
 	"\x0eresource_title\x18\t \x01(\tR\rresourceTitle\x12\x14\n" +
 	"\x05grade\x18\n" +
 	" \x01(\tR\x05grade\x12!\n" +
-	"\fupdate_cycle\x18\v \x01(\tR\vupdateCycle\"j\n" +
+	"\fupdate_cycle\x18\v \x01(\tR\vupdateCycle\x12\x14\n" +
+	"\x05cells\x18\f \x01(\x03R\x05cells\x12\x16\n" +
+	"\x06regime\x18\r \x01(\tR\x06regime\x12/\n" +
+	"\aprivacy\x18\x0e \x01(\v2\x15.yingbi.v1.PrivacyUseR\aprivacy\"\x98\x01\n" +
+	"\n" +
+	"PrivacyUse\x12\x14\n" +
+	"\x05holds\x18\x01 \x01(\bR\x05holds\x12\x14\n" +
+	"\x05ended\x18\x02 \x01(\x03R\x05ended\x120\n" +
+	"\blifetime\x18\x03 \x01(\v2\x14.yingbi.v1.BudgetUseR\blifetime\x12,\n" +
+	"\x06period\x18\x04 \x01(\v2\x14.yingbi.v1.BudgetUseR\x06period\"O\n" +
+	"\tBudgetUse\x12\x16\n" +
+	"\x06window\x18\x01 \x01(\tR\x06window\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x03R\x05limit\x12\x14\n" +
+	"\x05spent\x18\x03 \x01(\x03R\x05spent\"j\n" +
 	"\x05Price\x12\x16\n" +
 	"\x06tariff\x18\x01 \x01(\tR\x06tariff\x12\x14\n" +
 	"\x05basis\x18\x02 \x01(\tR\x05basis\x12\x1d\n" +
@@ -1815,70 +1981,75 @@ func file_yingbi_proto_rawDescGZIP() []byte {
 	return file_yingbi_proto_rawDescData
 }
 
-var file_yingbi_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_yingbi_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_yingbi_proto_goTypes = []any{
 	(*ProductsRequest)(nil),    // 0: yingbi.v1.ProductsRequest
 	(*ProductsResponse)(nil),   // 1: yingbi.v1.ProductsResponse
 	(*Product)(nil),            // 2: yingbi.v1.Product
-	(*Price)(nil),              // 3: yingbi.v1.Price
-	(*GrantUse)(nil),           // 4: yingbi.v1.GrantUse
-	(*QuotaUse)(nil),           // 5: yingbi.v1.QuotaUse
-	(*QuoteRequest)(nil),       // 6: yingbi.v1.QuoteRequest
-	(*QuoteResponse)(nil),      // 7: yingbi.v1.QuoteResponse
-	(*EvaluateRequest)(nil),    // 8: yingbi.v1.EvaluateRequest
-	(*EvaluateResponse)(nil),   // 9: yingbi.v1.EvaluateResponse
-	(*Receipt)(nil),            // 10: yingbi.v1.Receipt
-	(*LookupRequest)(nil),      // 11: yingbi.v1.LookupRequest
-	(*LookupResponse)(nil),     // 12: yingbi.v1.LookupResponse
-	(*CellsRequest)(nil),       // 13: yingbi.v1.CellsRequest
-	(*CellsChunk)(nil),         // 14: yingbi.v1.CellsChunk
-	(*ReceiptRequest)(nil),     // 15: yingbi.v1.ReceiptRequest
-	(*ReceiptResponse)(nil),    // 16: yingbi.v1.ReceiptResponse
-	(*CheckpointRequest)(nil),  // 17: yingbi.v1.CheckpointRequest
-	(*CheckpointResponse)(nil), // 18: yingbi.v1.CheckpointResponse
-	(*PublicPartRequest)(nil),  // 19: yingbi.v1.PublicPartRequest
-	(*PublicPartChunk)(nil),    // 20: yingbi.v1.PublicPartChunk
-	(*UploadChunk)(nil),        // 21: yingbi.v1.UploadChunk
-	(*UploadResponse)(nil),     // 22: yingbi.v1.UploadResponse
-	(*UploadedRequest)(nil),    // 23: yingbi.v1.UploadedRequest
-	(*UploadedResponse)(nil),   // 24: yingbi.v1.UploadedResponse
+	(*PrivacyUse)(nil),         // 3: yingbi.v1.PrivacyUse
+	(*BudgetUse)(nil),          // 4: yingbi.v1.BudgetUse
+	(*Price)(nil),              // 5: yingbi.v1.Price
+	(*GrantUse)(nil),           // 6: yingbi.v1.GrantUse
+	(*QuotaUse)(nil),           // 7: yingbi.v1.QuotaUse
+	(*QuoteRequest)(nil),       // 8: yingbi.v1.QuoteRequest
+	(*QuoteResponse)(nil),      // 9: yingbi.v1.QuoteResponse
+	(*EvaluateRequest)(nil),    // 10: yingbi.v1.EvaluateRequest
+	(*EvaluateResponse)(nil),   // 11: yingbi.v1.EvaluateResponse
+	(*Receipt)(nil),            // 12: yingbi.v1.Receipt
+	(*LookupRequest)(nil),      // 13: yingbi.v1.LookupRequest
+	(*LookupResponse)(nil),     // 14: yingbi.v1.LookupResponse
+	(*CellsRequest)(nil),       // 15: yingbi.v1.CellsRequest
+	(*CellsChunk)(nil),         // 16: yingbi.v1.CellsChunk
+	(*ReceiptRequest)(nil),     // 17: yingbi.v1.ReceiptRequest
+	(*ReceiptResponse)(nil),    // 18: yingbi.v1.ReceiptResponse
+	(*CheckpointRequest)(nil),  // 19: yingbi.v1.CheckpointRequest
+	(*CheckpointResponse)(nil), // 20: yingbi.v1.CheckpointResponse
+	(*PublicPartRequest)(nil),  // 21: yingbi.v1.PublicPartRequest
+	(*PublicPartChunk)(nil),    // 22: yingbi.v1.PublicPartChunk
+	(*UploadChunk)(nil),        // 23: yingbi.v1.UploadChunk
+	(*UploadResponse)(nil),     // 24: yingbi.v1.UploadResponse
+	(*UploadedRequest)(nil),    // 25: yingbi.v1.UploadedRequest
+	(*UploadedResponse)(nil),   // 26: yingbi.v1.UploadedResponse
 }
 var file_yingbi_proto_depIdxs = []int32{
 	2,  // 0: yingbi.v1.ProductsResponse.products:type_name -> yingbi.v1.Product
-	3,  // 1: yingbi.v1.Product.prices:type_name -> yingbi.v1.Price
-	4,  // 2: yingbi.v1.Product.grants:type_name -> yingbi.v1.GrantUse
-	5,  // 3: yingbi.v1.GrantUse.quotas:type_name -> yingbi.v1.QuotaUse
-	3,  // 4: yingbi.v1.QuoteResponse.price:type_name -> yingbi.v1.Price
-	5,  // 5: yingbi.v1.QuoteResponse.quotas:type_name -> yingbi.v1.QuotaUse
-	10, // 6: yingbi.v1.EvaluateResponse.receipt:type_name -> yingbi.v1.Receipt
-	10, // 7: yingbi.v1.CellsChunk.receipt:type_name -> yingbi.v1.Receipt
-	10, // 8: yingbi.v1.ReceiptResponse.receipt:type_name -> yingbi.v1.Receipt
-	10, // 9: yingbi.v1.CheckpointResponse.published:type_name -> yingbi.v1.Receipt
-	0,  // 10: yingbi.v1.Gateway.Products:input_type -> yingbi.v1.ProductsRequest
-	6,  // 11: yingbi.v1.Gateway.Quote:input_type -> yingbi.v1.QuoteRequest
-	8,  // 12: yingbi.v1.Gateway.Evaluate:input_type -> yingbi.v1.EvaluateRequest
-	11, // 13: yingbi.v1.Gateway.Lookup:input_type -> yingbi.v1.LookupRequest
-	13, // 14: yingbi.v1.Gateway.Cells:input_type -> yingbi.v1.CellsRequest
-	15, // 15: yingbi.v1.Gateway.Receipt:input_type -> yingbi.v1.ReceiptRequest
-	17, // 16: yingbi.v1.Gateway.Checkpoint:input_type -> yingbi.v1.CheckpointRequest
-	19, // 17: yingbi.v1.Gateway.PublicPart:input_type -> yingbi.v1.PublicPartRequest
-	21, // 18: yingbi.v1.Gateway.Upload:input_type -> yingbi.v1.UploadChunk
-	23, // 19: yingbi.v1.Gateway.Uploaded:input_type -> yingbi.v1.UploadedRequest
-	1,  // 20: yingbi.v1.Gateway.Products:output_type -> yingbi.v1.ProductsResponse
-	7,  // 21: yingbi.v1.Gateway.Quote:output_type -> yingbi.v1.QuoteResponse
-	9,  // 22: yingbi.v1.Gateway.Evaluate:output_type -> yingbi.v1.EvaluateResponse
-	12, // 23: yingbi.v1.Gateway.Lookup:output_type -> yingbi.v1.LookupResponse
-	14, // 24: yingbi.v1.Gateway.Cells:output_type -> yingbi.v1.CellsChunk
-	16, // 25: yingbi.v1.Gateway.Receipt:output_type -> yingbi.v1.ReceiptResponse
-	18, // 26: yingbi.v1.Gateway.Checkpoint:output_type -> yingbi.v1.CheckpointResponse
-	20, // 27: yingbi.v1.Gateway.PublicPart:output_type -> yingbi.v1.PublicPartChunk
-	22, // 28: yingbi.v1.Gateway.Upload:output_type -> yingbi.v1.UploadResponse
-	24, // 29: yingbi.v1.Gateway.Uploaded:output_type -> yingbi.v1.UploadedResponse
-	20, // [20:30] is the sub-list for method output_type
-	10, // [10:20] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	5,  // 1: yingbi.v1.Product.prices:type_name -> yingbi.v1.Price
+	6,  // 2: yingbi.v1.Product.grants:type_name -> yingbi.v1.GrantUse
+	3,  // 3: yingbi.v1.Product.privacy:type_name -> yingbi.v1.PrivacyUse
+	4,  // 4: yingbi.v1.PrivacyUse.lifetime:type_name -> yingbi.v1.BudgetUse
+	4,  // 5: yingbi.v1.PrivacyUse.period:type_name -> yingbi.v1.BudgetUse
+	7,  // 6: yingbi.v1.GrantUse.quotas:type_name -> yingbi.v1.QuotaUse
+	5,  // 7: yingbi.v1.QuoteResponse.price:type_name -> yingbi.v1.Price
+	7,  // 8: yingbi.v1.QuoteResponse.quotas:type_name -> yingbi.v1.QuotaUse
+	12, // 9: yingbi.v1.EvaluateResponse.receipt:type_name -> yingbi.v1.Receipt
+	12, // 10: yingbi.v1.CellsChunk.receipt:type_name -> yingbi.v1.Receipt
+	12, // 11: yingbi.v1.ReceiptResponse.receipt:type_name -> yingbi.v1.Receipt
+	12, // 12: yingbi.v1.CheckpointResponse.published:type_name -> yingbi.v1.Receipt
+	0,  // 13: yingbi.v1.Gateway.Products:input_type -> yingbi.v1.ProductsRequest
+	8,  // 14: yingbi.v1.Gateway.Quote:input_type -> yingbi.v1.QuoteRequest
+	10, // 15: yingbi.v1.Gateway.Evaluate:input_type -> yingbi.v1.EvaluateRequest
+	13, // 16: yingbi.v1.Gateway.Lookup:input_type -> yingbi.v1.LookupRequest
+	15, // 17: yingbi.v1.Gateway.Cells:input_type -> yingbi.v1.CellsRequest
+	17, // 18: yingbi.v1.Gateway.Receipt:input_type -> yingbi.v1.ReceiptRequest
+	19, // 19: yingbi.v1.Gateway.Checkpoint:input_type -> yingbi.v1.CheckpointRequest
+	21, // 20: yingbi.v1.Gateway.PublicPart:input_type -> yingbi.v1.PublicPartRequest
+	23, // 21: yingbi.v1.Gateway.Upload:input_type -> yingbi.v1.UploadChunk
+	25, // 22: yingbi.v1.Gateway.Uploaded:input_type -> yingbi.v1.UploadedRequest
+	1,  // 23: yingbi.v1.Gateway.Products:output_type -> yingbi.v1.ProductsResponse
+	9,  // 24: yingbi.v1.Gateway.Quote:output_type -> yingbi.v1.QuoteResponse
+	11, // 25: yingbi.v1.Gateway.Evaluate:output_type -> yingbi.v1.EvaluateResponse
+	14, // 26: yingbi.v1.Gateway.Lookup:output_type -> yingbi.v1.LookupResponse
+	16, // 27: yingbi.v1.Gateway.Cells:output_type -> yingbi.v1.CellsChunk
+	18, // 28: yingbi.v1.Gateway.Receipt:output_type -> yingbi.v1.ReceiptResponse
+	20, // 29: yingbi.v1.Gateway.Checkpoint:output_type -> yingbi.v1.CheckpointResponse
+	22, // 30: yingbi.v1.Gateway.PublicPart:output_type -> yingbi.v1.PublicPartChunk
+	24, // 31: yingbi.v1.Gateway.Upload:output_type -> yingbi.v1.UploadResponse
+	26, // 32: yingbi.v1.Gateway.Uploaded:output_type -> yingbi.v1.UploadedResponse
+	23, // [23:33] is the sub-list for method output_type
+	13, // [13:23] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_yingbi_proto_init() }
@@ -1892,7 +2063,7 @@ func file_yingbi_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_yingbi_proto_rawDesc), len(file_yingbi_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
