@@ -30,6 +30,21 @@ func (e *env) demoCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&keep, "keep", "", e.T("flag.keep"))
 	cmd.Flags().IntVar(&records, "records", 0, e.T("flag.records"))
+	cmd.AddCommand(e.demoAggregateCommand())
+	return cmd
+}
+
+func (e *env) demoAggregateCommand() *cobra.Command {
+	var keep string
+	cmd := &cobra.Command{
+		Use: "aggregate", Short: e.T("demo.aggregate-short"), Long: e.T("demo.aggregate-long"), Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return demo.Run(cmd.Context(), demo.Options{
+				Lang: e.Lang, Run: e.within, Out: e.stdout, Clock: e.clock, Keep: keep, Aggregate: true,
+			})
+		},
+	}
+	cmd.Flags().StringVar(&keep, "keep", "", e.T("flag.keep"))
 	return cmd
 }
 

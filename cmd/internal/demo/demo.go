@@ -43,6 +43,8 @@ type Options struct {
 	Clock   func() time.Time
 	Keep    string // folder to leave the domain in; empty: a temporary one, removed
 	Records int    // 0: the real licences; else a synthetic table of so many
+
+	Aggregate bool // the story of the statistics instead
 }
 
 // story is a demo under way.
@@ -53,6 +55,8 @@ type story struct {
 	began   time.Time
 	figures []figure
 	table   truth
+	counts  comparison // licences by sector and ownership
+	rates   comparison // default rates
 	gateway string // address
 }
 
@@ -85,7 +89,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := s.writeSample(); err != nil {
 		return err
 	}
-	if err := s.tell(ctx); ctx.Err() != nil {
+	tell := s.tell
+	if s.Aggregate {
+		tell = s.tellAggregate
+	}
+	if err := tell(ctx); ctx.Err() != nil {
 		return text.E("demo.interrupted", ctx.Err()) // whatever the step under way made of it
 	} else if err != nil {
 		return err
