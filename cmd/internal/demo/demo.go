@@ -57,7 +57,7 @@ type story struct {
 	table   truth
 	counts  comparison // licences by sector and ownership
 	rates   comparison // default rates
-	gateway string // address
+	gateway string     // address
 }
 
 // figure is one measured number for the closing table.
