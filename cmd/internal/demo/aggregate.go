@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -169,6 +170,38 @@ func (s *story) exactCells(ctx context.Context) error {
 		*of.keep = comparison{cells: got, truth: truth}
 		s.point(s.T("demo.cells-point", of.product, len(got), shown, len(got)-shown))
 	}
+	return nil
+}
+
+// sectors is the one step of the main story that asks for statistics.
+func (s *story) sectors(ctx context.Context) error {
+	s.act(s.T("demo.sectors"))
+	line := "cells " + countsProduct + " --purpose industry --by sector"
+	r, err := s.run(ctx, 0, s.as(line))
+	if err != nil {
+		return err
+	}
+	truth := map[string]float64{}
+	if err := s.eachRow("licences.csv", []string{"naics_sector"}, func(v []string) { truth[v[0]]++ }); err != nil {
+		return err
+	}
+	var got []released
+	for i, l := range strings.Split(strings.TrimSpace(r.out), "\n") {
+		f := strings.Fields(l)
+		if i == 0 || len(f) < 2 {
+			continue // the header
+		}
+		value, err := strconv.ParseFloat(f[1], 64)
+		got = append(got, released{codes: f[:1], shown: err == nil, value: value})
+	}
+	if err := expect(len(got) == len(truth), "%d sectors in the answer, %d in the data", len(got), len(truth)); err != nil {
+		return err
+	}
+	shown, err := s.holdExact(countsProduct, got, truth)
+	if err != nil {
+		return err
+	}
+	s.point(s.T("demo.cells-point", countsProduct, len(got), shown, len(got)-shown))
 	return nil
 }
 

@@ -49,7 +49,7 @@ func (s *story) readCells(name string, codes int) ([]released, error) {
 	header := rows[0]
 	figures := header[codes+1:] // after the status
 	last := len(figures) - 1
-	if i := slices.IndexFunc(figures, func(n string) bool { return strings.HasSuffix(n, "_low") }); i >= 0 {
+	if i := slices.IndexFunc(figures, func(n string) bool { return strings.HasSuffix(n, ".low") }); i >= 0 {
 		last = len(figures) - 3 // value, low, high
 	}
 	var out []released

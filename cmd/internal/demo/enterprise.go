@@ -15,7 +15,11 @@ func (s *story) as(line string) string {
 }
 
 func (s *story) enterprise(ctx context.Context) error {
-	for _, act := range []func(context.Context) error{s.firstDay, s.private, s.refusals, s.retry} {
+	acts := []func(context.Context) error{s.firstDay, s.private, s.refusals, s.retry}
+	if s.Records == 0 {
+		acts = append(acts, s.sectors)
+	}
+	for _, act := range acts {
 		if err := act(ctx); err != nil {
 			return err
 		}

@@ -66,9 +66,14 @@ func (s *story) vocabulary(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, apply := range []string{
-		"apply -f sample/manifests", "apply -f sample/manifests", "apply -f sample/enterprise.yaml", "apply -f sample/grants.yaml",
-	} {
+	applied := []string{"apply -f sample/manifests", "apply -f sample/manifests", "apply -f sample/enterprise.yaml", "apply -f sample/grants.yaml"}
+	if s.Records == 0 {
+		if err := s.approveStatistics(ctx); err != nil {
+			return err
+		}
+		applied = append(applied, "apply -f sample/aggregate")
+	}
+	for _, apply := range applied {
 		if _, err := s.run(ctx, 0, apply+" -d domain "+unlockFlag); err != nil {
 			return err
 		}
@@ -142,7 +147,14 @@ func (s *story) publish(ctx context.Context) error {
 		}
 	}
 	s.point(s.T("demo.publish-point"))
-	return nil
+	if s.Records > 0 {
+		return nil
+	}
+	if err := s.review(ctx, countsProduct); err != nil {
+		return err
+	}
+	_, err := s.run(ctx, 0, "publish "+countsProduct+" -d domain "+unlockFlag)
+	return err
 }
 
 // serve starts the server in the background and returns what stops it.
