@@ -151,7 +151,7 @@ func (e *env) publishCommand() *cobra.Command {
 				return nil
 			}
 			if c := done.Cells; c != nil {
-				e.say(e.T("publish.cells-published", args[0], c.Epoch, c.Cells, e.Word(c.Regime), done.Seq, e.clock().Sub(began).Round(10*time.Millisecond)))
+				e.say(e.T("publish.cells-published", args[0], c.Epoch, c.Cells, e.regime(c.Regime), done.Seq, e.clock().Sub(began).Round(10*time.Millisecond)))
 				e.printCells(done)
 				return nil
 			}

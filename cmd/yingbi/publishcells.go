@@ -27,7 +27,7 @@ func (e *env) printCells(p *enclave.Published) {
 		e.say(e.T("publish.cells-earlier", plan.Earlier))
 	}
 	for _, n := range r.Noise {
-		e.say(e.T("publish.noise", strings.Join(n.Measures, ", "), e.Phrase(n.Of), units(n.Deviation, n.Decimals), units(float64(n.HalfWidth), n.Decimals)))
+		e.say(e.T("publish.noise", strings.Join(n.Measures, ", "), e.noised(n.Of), units(n.Deviation, n.Decimals), units(float64(n.HalfWidth), n.Decimals)))
 	}
 	for _, use := range p.Budget {
 		e.printBudget(use, plan.Rho)
@@ -37,6 +37,14 @@ func (e *env) printCells(p *enclave.Published) {
 	}
 	e.say(e.T("publish.cells-bytes", bytesText(plan.FileBytes), bytesText(plan.MemoryBytes)))
 	e.say(e.T("publish.time", plan.Time.Round(10*time.Millisecond)))
+}
+
+// regime is what people call a regime.
+func (e *env) regime(name string) string {
+	if name == cells.RegimePrivacy {
+		return e.T("publish.privacy")
+	}
+	return e.T("publish.disclosure")
 }
 
 // dropped are the rows that are in no cell.
@@ -53,10 +61,30 @@ func units(v float64, decimals int) string {
 	return fmt.Sprintf("%.*f", max(decimals, 1), v/math.Pow10(decimals))
 }
 
+// noised names a vector of figures that noise is added to.
+func (e *env) noised(of string) string {
+	kind, column, _ := strings.Cut(of, " of ")
+	switch kind {
+	case "values":
+		return e.T("publish.values-of", column)
+	case "sum":
+		return e.T("publish.sum-of", column)
+	case "squares":
+		return e.T("publish.squares-of", column)
+	case "histogram":
+		return e.T("publish.histogram-of", column)
+	}
+	return e.T("publish.rows-of")
+}
+
 // printBudget shows what a publication takes of a budget, and what that is as
 // (ε, δ) once it is spent.
 func (e *env) printBudget(use admission.BudgetUse, rho int64) {
-	left := max(use.Left()-rho, 0)
-	e.say(e.T("publish.budget", use.Window, millionths(rho), millionths(use.Spent+rho), millionths(use.Limit),
+	left := use.Left() - rho
+	if left < 0 {
+		e.say(e.T("publish.budget-short", e.Word(use.Window), millionths(rho), millionths(use.Left()), millionths(use.Limit)))
+		return
+	}
+	e.say(e.T("publish.budget", e.Word(use.Window), millionths(rho), millionths(use.Spent+rho), millionths(use.Limit),
 		noise.Epsilon(noise.Rho(use.Spent+rho), delta), left/rho))
 }
