@@ -172,6 +172,14 @@ func TestNothingToSubtract(t *testing.T) {
 	if alone.Report != after.Report {
 		t.Fatalf("%+v, and after an empty cell %+v", alone.Report, after.Report)
 	}
+	// Nor does a difference ask for more that is a cell of the table.
+	rows = append(rows, crowd(4)...)
+	table = tabulate(5, rows, [][]int{{0, 1, 2, 3}, {4}}, 2)
+	value, _, _, _ := table.union([]int{0, 1, 2, 3, 4})
+	before = Published{Cells: []PublishedCell{{Atoms: []int{0, 1, 2, 3, 4}, Status: Released, Low: value, High: value}}}
+	if r := mustProtect(t, table, rules, before); r.Report.Released != 2 {
+		t.Fatalf("%+v", r.Report)
+	}
 }
 
 // Three publications, of which the second was kept from giving away its difference
