@@ -54,6 +54,9 @@ func (c *Client) cellsOf(ctx context.Context, product string, epoch int) (d *cel
 	if err != nil {
 		return fail(err)
 	}
+	if p.Regime == "" {
+		return fail(errors.New("it is not an aggregate product, and has no cells"))
+	}
 	if d, err = cells.DecodeDescriptor(canonical); err != nil {
 		return fail(fmt.Errorf("%w: %w", ErrUntrusted, err))
 	}

@@ -18,6 +18,11 @@
 // log's key has changed, the client follows the hand-overs that old and new keys
 // signed from the key that it was enrolled with.
 //
+// Cells asks an aggregate product for cells that are published of it, by a query
+// of groupings and codes. They are held to the publication's descriptor in the
+// same log and to their receipt. The query itself is no secret: the gateway sees
+// and meters it.
+//
 // # What leaves the machine
 //
 // The signed header (who, which product, which purpose, how many), blinded

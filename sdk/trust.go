@@ -286,6 +286,9 @@ func (c *Client) descriptor(ctx context.Context, product string, epoch, version 
 	if err != nil {
 		return fail("%w", err)
 	}
+	if p.Regime != "" {
+		return fail("it is an aggregate product, which is not asked about subjects")
+	}
 	d, err := lookup.DecodeDescriptor(canonical)
 	if err != nil {
 		return fail("%w: %w", ErrUntrusted, err)
