@@ -210,6 +210,7 @@ func TestMixingRegimes(t *testing.T) {
 	if holds, ended := w.PrivacyStatement("wages"); holds || ended != p.Seq {
 		t.Errorf("after: %v, %d, want the end at %d", holds, ended, p.Seq)
 	}
+	auditOf(t, &used{Domain: d}, d.Domain)
 	for _, product := range []string{"wage-noised", "wage-ages"} { // nothing is left to withdraw
 		if p := d.MustPublish(product, false); p.Mixes {
 			t.Errorf("%s mixes again", product)

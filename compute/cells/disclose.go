@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"strconv"
+	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
 
@@ -124,7 +126,7 @@ func countRaw(ctx context.Context, plan *Plan, source columnar.Source, workers i
 			return nil, fmt.Errorf("%w: dimension %q has no codes to learn: its column is null in all rows", ErrData, plan.Dimensions[i].Name)
 		}
 	}
-	if d.form, err = newForm(plan, codesOf(d.cube)); err != nil {
+	if d.form, err = newForm(plan, codesOf(d.cube), source.Schema); err != nil {
 		return nil, err
 	}
 	d.tell()
@@ -349,9 +351,24 @@ func parseLabel(schema *arrow.Schema, column, label string) (columnar.Value, err
 	if !isInteger(schema, column) {
 		return columnar.Text(label), nil
 	}
-	n, ok := new(big.Int).SetString(label, 10)
-	if !ok || !n.IsInt64() {
+	var n int64
+	var err error
+	switch typeOf(schema, column).ID() {
+	case arrow.DATE32:
+		var day time.Time
+		day, err = time.Parse(time.DateOnly, label)
+		n = day.Unix() / secondsPerDay
+	case arrow.BOOL:
+		if label == "true" {
+			n = 1
+		} else if label != "false" {
+			err = strconv.ErrSyntax
+		}
+	default:
+		n, err = strconv.ParseInt(label, 10, 64)
+	}
+	if err != nil {
 		return columnar.Value{}, fmt.Errorf("%w: %.40q is no code of column %q", ErrPlan, label, column)
 	}
-	return columnar.Int(n.Int64()), nil
+	return columnar.Int(n), nil
 }

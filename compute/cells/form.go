@@ -3,6 +3,10 @@ package cells
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
 
 	"github.com/yingbi/yingbi/compute/columnar"
 )
@@ -24,11 +28,11 @@ const (
 	labelNull  = "null"
 )
 
-// newForm makes the form for these codes of the dimensions.
-func newForm(p *Plan, codes [][]columnar.Code) (*form, error) {
+// newForm makes the form for these codes of the dimensions, in a source's columns.
+func newForm(p *Plan, codes [][]columnar.Code, schema *arrow.Schema) (*form, error) {
 	f := &form{codes: codes}
 	for d := range p.Dimensions {
-		a, err := newAxis(&p.Dimensions[d], codes[d])
+		a, err := newAxis(&p.Dimensions[d], codes[d], typeOf(schema, p.Dimensions[d].Column))
 		if err != nil {
 			return nil, err
 		}
@@ -67,30 +71,45 @@ func bins(m *PlanMeasure) []string {
 	}
 	var out []string
 	for i := 1; i < len(m.Edges); i++ {
-		out = append(out, label(columnar.Code{Kind: columnar.CodeBin, Low: m.Edges[i-1], High: m.Edges[i]}))
+		out = append(out, label(columnar.Code{Kind: columnar.CodeBin, Low: m.Edges[i-1], High: m.Edges[i]}, arrow.Null))
 	}
 	return append(out, labelOther, labelNull)
 }
 
-func label(c columnar.Code) string {
+// label shows a code of a column of that type.
+func label(c columnar.Code, of arrow.DataType) string {
 	switch c.Kind {
 	case columnar.CodeBin:
-		return fmt.Sprintf("[%s,%s)", c.Low, c.High)
+		return fmt.Sprintf("[%s,%s)", show(c.Low, of), show(c.High, of))
 	case columnar.CodeOther:
 		return labelOther
 	case columnar.CodeNull:
 		return labelNull
 	}
-	return c.Low.String()
+	return show(c.Low, of)
 }
+
+// show writes a value as people do: a day as 2006-01-02, a boolean as true or false.
+func show(v columnar.Value, of arrow.DataType) string {
+	n, ok := v.Any().(int64)
+	switch {
+	case ok && of.ID() == arrow.DATE32:
+		return time.Unix(n*secondsPerDay, 0).UTC().Format(time.DateOnly)
+	case ok && of.ID() == arrow.BOOL:
+		return strconv.FormatBool(n != 0)
+	}
+	return v.String()
+}
+
+const secondsPerDay = 24 * 60 * 60
 
 // newAxis labels the codes and groups them into the levels, in the order in which the
 // groups occur.
-func newAxis(d *PlanDimension, codes []columnar.Code) (Axis, error) {
+func newAxis(d *PlanDimension, codes []columnar.Code, of arrow.DataType) (Axis, error) {
 	a := Axis{Name: d.Name, Column: d.Column}
 	seen := make(map[string]bool)
 	for _, c := range codes {
-		l := label(c)
+		l := label(c, of)
 		if seen[l] || len(l) > MaxLabel {
 			return Axis{}, refuse("dimension %q: two codes are shown as %.40q, or it is longer than %d bytes: declare other codes", d.Name, l, MaxLabel)
 		}
@@ -101,7 +120,7 @@ func newAxis(d *PlanDimension, codes []columnar.Code) (Axis, error) {
 		level := Level{Name: l.Name}
 		kindOf := make(map[string]columnar.CodeKind)
 		for _, c := range codes {
-			name := label(c)
+			name := label(c, of)
 			if c.Kind == columnar.CodeValue {
 				name = prefix(name, l.Prefix)
 			}

@@ -108,7 +108,7 @@ func newPrivatiser(ctx context.Context, plan *Plan, schema *arrow.Schema) (*priv
 	if err != nil {
 		return nil, err
 	}
-	if p.form, err = newForm(plan, codesOf(cube)); err != nil {
+	if p.form, err = newForm(plan, codesOf(cube), schema); err != nil {
 		return nil, err
 	}
 	return p, p.widths()

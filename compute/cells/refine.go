@@ -46,7 +46,7 @@ func newView(e *Earlier, present *Plan, schema *arrow.Schema) (*view, error) {
 		}
 		codes = append(codes, c)
 	}
-	f, err := newForm(e.Plan, codes)
+	f, err := newForm(e.Plan, codes, schema)
 	if err != nil {
 		return nil, err
 	}
