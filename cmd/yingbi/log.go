@@ -137,6 +137,17 @@ func whoseEntry(e *ledger.Entry) string {
 	return strings.TrimPrefix(e.Actor, "yingbi://")
 }
 
+// spending says what of a privacy budget, or of a counter of calls, is spent.
+func (v *env) spending(b *ledger.Budget) string {
+	switch {
+	case b.Counter == "":
+		return v.T("log.what-budget", strings.TrimSpace(b.Resource+" "+b.Product), v.Word(b.Window), v.Word(b.Action), millionths(b.Units))
+	case b.Units == ledger.AllUnits:
+		return v.T("log.what-used-up", b.Product, b.Window)
+	}
+	return fmt.Sprintf("%s %s ×%d", b.Product, b.Window, b.Units)
+}
+
 // describe says in a few words what an entry records.
 func (v *env) describe(e *ledger.Entry) (what, amount string) {
 	switch {
@@ -151,6 +162,8 @@ func (v *env) describe(e *ledger.Entry) (what, amount string) {
 		return e.Review.Product, ""
 	case e.Publish != nil:
 		return v.T("log.what-publish", e.Publish.Product, e.Publish.Epoch, e.Publish.Version), ""
+	case e.Budget != nil:
+		return v.spending(e.Budget), ""
 	case e.Denied != nil:
 		return v.T("log.what-denied", v.reason(string(e.Denied.Reason)), v.Word(e.Denied.Rule), e.Denied.Count), ""
 	case e.Access != nil:
