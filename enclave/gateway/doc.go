@@ -4,11 +4,13 @@
 //	settle in one transaction → answer and receipt
 //
 // is the life of a job of every kind (submit); what differs is what the kernel
-// meets: Evaluate blinded elements of verify. Lookup answers the encrypted
-// queries of a settled verify job, each claimed under its index.
+// meets (work): Evaluate blinded elements of verify, Cells a query for released
+// cells. Lookup answers the encrypted queries of a settled verify job, each
+// claimed under its index. Upload takes payloads ahead of the jobs that name them.
 //
 // It is the only place that sees both a price and the processor time behind
-// it, and it sees neither identifiers nor answers.
+// it. Of verify it sees neither identifiers nor answers; a query for cells it
+// sees, and cells are such as may be published.
 //
 // It promises:
 //
@@ -20,7 +22,9 @@
 //     costs nothing; another header under the id is refused.
 //   - A job makes at most as many lookups as it settled subjects, plus the
 //     product's padding. Found and not found take the same path.
-//   - It is decided at its entry's time, give or take what it took to run: where
+//   - Cells are delivered within what the charged grant is for, counted before they
+//     are read, from a publication that is served.
+//   - A job is decided at its entry's time, give or take what it took to run: where
 //     the clock was set back, at the log's newest entry's.
 //   - Refusals of authenticated, well-formed jobs are entries, free, and name
 //     the rule. Above a rate they are counted in one entry. Others are none.

@@ -34,7 +34,7 @@ var wires = map[ledger.Reason]wire{
 	ledger.ReasonPurposeNoBasis:     {codes.PermissionDenied, "the product names no legal basis for this purpose", "该产品未列明此使用目的的法律依据"},
 	ledger.ReasonQuotaExhausted:     {codes.ResourceExhausted, "the quota is used up", "使用额度已用尽"},
 	ledger.ReasonShareExhausted:     {codes.ResourceExhausted, "the largest share of the population that may be looked up in this period is used up", "本周期可查询的人口比例上限已用尽"},
-	ledger.ReasonBatchTooLarge:      {codes.InvalidArgument, "more identifiers than a job may carry", "单个作业的标识数量超过上限"},
+	ledger.ReasonBatchTooLarge:      {codes.InvalidArgument, "more identifiers or cells than a job may carry", "单个作业的标识或单元数量超过上限"},
 	ledger.ReasonNotEntitled:        {codes.PermissionDenied, "no grant covers all of the cells asked for", "没有使用许可涵盖所请求的全部单元"},
 	ledger.ReasonStanding:           {codes.PermissionDenied, "the enterprise's standing is suspended", "企业处于失信暂停状态"},
 	ledger.ReasonNotPublished:       {codes.FailedPrecondition, "the product is not published", "产品尚未发布"},
