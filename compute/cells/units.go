@@ -193,6 +193,9 @@ func (f *field) square(v int64) int64 {
 		v = -v
 	}
 	high, low := bits.Mul64(uint64(v), uint64(v))
+	if f.shift >= 64 {
+		return int64(high >> (f.shift - 64))
+	}
 	return int64(high<<(64-f.shift) | low>>f.shift)
 }
 
