@@ -110,11 +110,12 @@ func (w *World) Spends(p *vocabulary.Product, at time.Time) []*ledger.Budget {
 
 // UsedUp are the budget entries with which a log begins that stands in for
 // another whose end is not known: whatever could have been published counts as
-// spent, so that nothing is published under privacy over those resources again.
+// spent, so that nothing is published under privacy over those resources again. One
+// that was spent from stays spent when the resource's manifest has dropped it.
 func (w *World) UsedUp() []*ledger.Budget {
 	var out []*ledger.Budget
 	for _, r := range w.catalogue.Resources() {
-		if r.Doc.Budget != nil {
+		if r.Doc.Budget != nil || w.budgets[r.Doc.ID].lifetime > 0 {
 			out = append(out, &ledger.Budget{Resource: r.Doc.ID, Per: perLifetime, Window: lifetimeWindow, Units: ledger.AllUnits, Action: "spend"})
 		}
 	}

@@ -198,6 +198,19 @@ func TestUsedUpBudget(t *testing.T) {
 	}
 }
 
+// A budget that was spent from is used up in the new log also where the manifest
+// has none any more: applied again, it would be whole.
+func TestDroppedBudgetIsUsedUp(t *testing.T) {
+	l := withCells(t)
+	l.Release(logtest.Noised)
+	r := logtest.Payrolls()
+	r.Budget = nil
+	l.Apply(r)
+	if used := l.World.UsedUp(); len(used) != 1 || used[0].Resource != logtest.Payroll || used[0].Units != ledger.AllUnits {
+		t.Errorf("used up: %+v", used)
+	}
+}
+
 // Cells are charged to the quotas that count cells, to no share of a population,
 // and priced by what they ask for.
 func TestAdmissionOfCells(t *testing.T) {
