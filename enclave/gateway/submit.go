@@ -219,13 +219,17 @@ func (g *Gateway) admit(ctx context.Context, s *world.Snapshot, j *job) (*admitt
 	return &admitted{at: now, outcome: outcome, version: version, renews: h.Renews}, nil
 }
 
-// covering are the candidates whose grant is for all that the job asks for.
+// covering are the candidates whose grant is in force and for all that the job asks
+// for.
 func covering(s *world.Snapshot, j *job, v world.Version, now time.Time, candidates []admission.Candidate) []admission.Candidate {
 	grants := map[string]*vocabulary.Grant{} // the sandbox has none
 	for _, g := range s.World.Grants(j.header.Enterprise, j.header.Product, now) {
 		grants[g.ID] = g
 	}
-	return slices.DeleteFunc(slices.Clone(candidates), func(c admission.Candidate) bool { return !j.covers(grants[c.Grant], v) })
+	return slices.DeleteFunc(slices.Clone(candidates), func(c admission.Candidate) bool {
+		grant := grants[c.Grant]
+		return grant == nil && c.Grant != "" || !j.covers(grant, v)
+	})
 }
 
 // worthAsking is from how many units on quotas are asked before the kernel
