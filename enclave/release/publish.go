@@ -58,7 +58,7 @@ func PlanCells(ctx context.Context, table *sealed.Table, spec Spec, o BuildOptio
 	if err != nil {
 		return nil, err
 	}
-	foreseen, err := cells.Foresee(ctx, c.plan, schema)
+	foreseen, err := c.foresee(ctx, schema)
 	if err != nil {
 		return nil, err
 	}
@@ -113,6 +113,9 @@ func (c *cube) make(ctx context.Context, table *sealed.Table, o BuildOptions) (*
 	began := time.Now()
 	var made *cells.Release
 	if c.plan.Privacy != nil {
+		if _, err := c.foresee(ctx, schema); err != nil {
+			return nil, nil, err
+		}
 		// The key decides which of a subject's rows count: it is nobody's to know, and
 		// needed once.
 		var key [32]byte
@@ -129,6 +132,27 @@ func (c *cube) make(ctx context.Context, table *sealed.Table, o BuildOptions) (*
 	plan := c.planned(table, made, o)
 	plan.Time = time.Since(began)
 	return made, plan, nil
+}
+
+// foresee is what a publication under privacy will be, from the product and the
+// schema. Whatever is refused of its form is refused here: a refusal that hung on
+// what was drawn would tell of it, and let it be drawn anew without a spend.
+func (c *cube) foresee(ctx context.Context, schema *arrow.Schema) (*cells.Release, error) {
+	foreseen, err := cells.Foresee(ctx, c.plan, schema)
+	if err != nil || !c.weighed() {
+		return foreseen, err
+	}
+	finest := 1
+	for _, a := range foreseen.Axes {
+		finest *= len(a.Codes)
+	}
+	d := cells.Descriptor{Groups: foreseen.Groups, Measures: foreseen.Measures}
+	_, err = d.WeightParams(finest, d.Weighable()) // fewer cells need no more
+	return foreseen, err
+}
+
+func (c *cube) weighed() bool {
+	return slices.Contains(c.spec.Product.Aggregate.Answers, vocabulary.AnswerWeights)
 }
 
 // What the work costs on one core, measured. Estimates for people who wait.
@@ -194,13 +218,15 @@ func (c *cube) describe(made *cells.Release) (*cells.Descriptor, error) {
 	for g := range made.Table.Groups {
 		d.Cells += len(made.Table.Groups[g].Status)
 	}
-	if slices.Contains(a.Answers, vocabulary.AnswerWeights) {
-		released := 0
-		for _, s := range made.Table.Groups[0].Status {
-			if s == cells.Released {
-				released++
-			}
+	released := 0
+	for _, s := range made.Table.Groups[0].Status {
+		if s == cells.Released {
+			released++
 		}
+	}
+	// Under privacy noise may leave no cell above the threshold: it was drawn, and is
+	// published with nothing to weigh.
+	if c.weighed() && (released > 0 || a.Privacy == nil) {
 		weights, err := d.WeightParams(released, d.Weighable())
 		if err != nil {
 			return nil, err
