@@ -339,3 +339,18 @@ func TestCellsAndShredding(t *testing.T) {
 		t.Error("published beside cells that nothing can be checked against")
 	}
 }
+
+// The same file come in again is the same data: what was told of it is checked
+// against, and kept for that.
+func TestTheSameFileAgainIsTheSameData(t *testing.T) {
+	d, _ := enclavetest.WithWages(t)
+	d.MustPublish("wage-table", false)
+	d.MustImport("wages", enclavetest.Wages(enclavetest.Staff))
+	if p := d.MustPublish("wage-ages", false); p.CellsPlan.Earlier != 1 {
+		t.Errorf("checked against %d publications of the same file, want 1", p.CellsPlan.Earlier)
+	}
+	d.MustImport("wages", enclavetest.Wages(enclavetest.Staff-3))
+	if p := d.MustPublish("wage-ages", false); p.CellsPlan.Earlier != 0 {
+		t.Errorf("checked against %d publications of other data", p.CellsPlan.Earlier)
+	}
+}

@@ -36,7 +36,8 @@ type Snapshot struct {
 
 	versions map[string][]Version // by product, in the order of publication
 	keys     map[string]string    // see InForce
-	data     map[int64]int64      // by import: the one that brought its data, where it only seals it anew
+	data     map[int64]int64      // by import: the one that brought its data first
+	looks    map[string]int64     // by what imports tell of data: the import that brought it
 }
 
 // InForce is the name of the newest key of a kind, server-tls or wrap, that an
@@ -121,6 +122,22 @@ func (s *Snapshot) Told(imported int64) []Version {
 	return out
 }
 
+// brought is the import that first brought the data of one: an earlier one that it
+// seals anew, or whose rows, and whose values in every column, are as many. That is
+// the same file come in again, or one so near to it that what was told of the first
+// tells of the second.
+func (s *Snapshot) brought(seq int64, i *ledger.Import) int64 {
+	if i.Reseals != 0 {
+		return s.data[i.Reseals]
+	}
+	look := fmt.Sprintf("%q %d %v", i.Resource, i.Rows, i.Columns)
+	if first, ok := s.looks[look]; ok {
+		return first
+	}
+	s.looks[look] = seq
+	return seq
+}
+
 // Follower makes snapshots of one database.
 type Follower struct {
 	store   *state.Store
@@ -131,7 +148,7 @@ type Follower struct {
 // NewFollower begins before the first entry.
 func NewFollower(store *state.Store) *Follower {
 	f := &Follower{store: store}
-	f.current.Store(&Snapshot{Seq: -1, World: admission.NewWorld(), versions: map[string][]Version{}, keys: map[string]string{}, data: map[int64]int64{}})
+	f.current.Store(&Snapshot{Seq: -1, World: admission.NewWorld(), versions: map[string][]Version{}, keys: map[string]string{}, data: map[int64]int64{}, looks: map[string]int64{}})
 	return f
 }
 
@@ -167,7 +184,7 @@ func (f *Follower) fold(ctx context.Context, s *Snapshot) (*Snapshot, error) {
 	for p, vs := range s.versions {
 		next.versions[p] = vs
 	}
-	next.keys, next.data = maps.Clone(s.keys), maps.Clone(s.data)
+	next.keys, next.data, next.looks = maps.Clone(s.keys), maps.Clone(s.data), maps.Clone(s.looks)
 	err := f.store.Entries(ctx, s.Seq+1, state.Filter{Control: true}, func(seq int64, _ [ledger.SaltSize]byte, entry []byte) error {
 		e, err := ledger.Decode(entry)
 		if err != nil {
@@ -196,10 +213,7 @@ func (s *Snapshot) take(e *ledger.Entry) error {
 		s.keys[kind] = k.ID
 	}
 	if i := e.Import; i != nil {
-		s.data[e.Seq] = e.Seq
-		if i.Reseals != 0 {
-			s.data[e.Seq] = s.data[i.Reseals]
-		}
+		s.data[e.Seq] = s.brought(e.Seq, i)
 	}
 	if e.Publish == nil {
 		return nil
