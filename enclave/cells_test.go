@@ -141,7 +141,6 @@ type shopping struct {
 	*enclavetest.Domain
 	address string
 	c       *sdk.Client
-	raw     *enclavetest.Client // of another enterprise, which has no grant of its own
 }
 
 func newShopping(t *testing.T) *shopping {
