@@ -319,6 +319,9 @@ func TestBackupUnderLoad(t *testing.T) {
 			for ctx.Err() == nil {
 				r := u.job(t, u.Origin(), 1)
 				_, err := g.Evaluate(context.Background(), vocabulary.Identity{Role: vocabulary.RoleEnterprise, ID: u.e.Code}, r)
+				if errors.Is(err, state.ErrHandedOver) {
+					return // the final backup came first
+				}
 				if err != nil && !strings.Contains(err.Error(), string(ledger.ReasonQuotaExhausted)) && !strings.Contains(err.Error(), "RATE") {
 					t.Error(err)
 					return
