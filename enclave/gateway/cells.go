@@ -130,7 +130,8 @@ func (w *selecting) covers(grant *vocabulary.Grant, v world.Version) bool {
 			continue
 		}
 		// Codes that this publication does not have are of others.
-		codes := slices.DeleteFunc(slices.Clone(e.Codes), func(code string) bool { return !hasCode(v.Cells, e.Dimension, code) })
+		published := codesOf(v.Cells, e.Dimension)
+		codes := slices.DeleteFunc(slices.Clone(e.Codes), func(code string) bool { return !published[code] })
 		if _, within, err := selection.Within(e.Dimension, codes); err != nil || !within {
 			return false
 		}
@@ -138,19 +139,25 @@ func (w *selecting) covers(grant *vocabulary.Grant, v world.Version) bool {
 	return true
 }
 
-// hasCode says whether an axis or level has a code.
-func hasCode(d *cells.Descriptor, dimension, code string) bool {
+// codesOf are the codes of an axis or level. There may be as many of a grant, and a
+// job for one cell asks for all of them.
+func codesOf(d *cells.Descriptor, dimension string) map[string]bool {
+	codes := map[string]bool{}
 	for _, axis := range d.Axes {
 		if axis.Name == dimension {
-			return slices.Contains(axis.Codes, code)
+			for _, code := range axis.Codes {
+				codes[code] = true
+			}
 		}
 		for _, level := range axis.Levels {
 			if level.Name == dimension {
-				return slices.Contains(level.Groups, code)
+				for _, code := range level.Groups {
+					codes[code] = true
+				}
 			}
 		}
 	}
-	return false
+	return codes
 }
 
 // kept: the publication is served.
