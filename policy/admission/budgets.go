@@ -110,12 +110,14 @@ func (w *World) Spends(p *vocabulary.Product, at time.Time) []*ledger.Budget {
 
 // UsedUp are the budget entries with which a log begins that stands in for
 // another whose end is not known: whatever could have been published counts as
-// spent, so that nothing is published under privacy over those resources again. One
-// that was spent from stays spent when the resource's manifest has dropped it.
+// spent, so that nothing is published under privacy over those resources again. A
+// resource that cells were published of is one of them also where its manifest has no
+// budget, or none any more: what was told of it is not in the new log, in which a
+// statement of differential privacy would not know of it.
 func (w *World) UsedUp() []*ledger.Budget {
 	var out []*ledger.Budget
 	for _, r := range w.catalogue.Resources() {
-		if r.Doc.Budget != nil || w.budgets[r.Doc.ID].lifetime > 0 {
+		if _, told := w.budgets[r.Doc.ID]; told || r.Doc.Budget != nil {
 			out = append(out, &ledger.Budget{Resource: r.Doc.ID, Per: perLifetime, Window: lifetimeWindow, Units: ledger.AllUnits, Action: "spend"})
 		}
 	}

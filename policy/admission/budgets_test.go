@@ -198,16 +198,24 @@ func TestUsedUpBudget(t *testing.T) {
 	}
 }
 
-// A budget that was spent from is used up in the new log also where the manifest
-// has none any more: applied again, it would be whole.
+// What cells were published of is used up in the new log also where the manifest has
+// no budget any more: applied again it would be whole, and a statement of
+// differential privacy would not know of exact cells.
 func TestDroppedBudgetIsUsedUp(t *testing.T) {
-	l := withCells(t)
-	l.Release(logtest.Noised)
-	r := logtest.Payrolls()
-	r.Budget = nil
-	l.Apply(r)
-	if used := l.World.UsedUp(); len(used) != 1 || used[0].Resource != logtest.Payroll || used[0].Units != ledger.AllUnits {
-		t.Errorf("used up: %+v", used)
+	for _, product := range []string{logtest.Noised, logtest.Exact, ""} {
+		l := withCells(t)
+		want := 0
+		if product != "" {
+			l.Release(product)
+			want = 1
+		}
+		r := logtest.Payrolls()
+		r.Budget = nil
+		l.Apply(r)
+		used := l.World.UsedUp()
+		if len(used) != want || want == 1 && (used[0].Resource != logtest.Payroll || used[0].Units != ledger.AllUnits) {
+			t.Errorf("%q published: used up %+v", product, used)
+		}
 	}
 }
 
