@@ -145,6 +145,8 @@ func TestAggregateRules(t *testing.T) {
 			[]string{"privacy-rule aggregate.measures[1].is: got max; expected count, sum, mean, variance or histogram under privacy"}},
 		{"privacy: no budget", "budget: {lifetime: 3000000, period: 1500000, per: year}\n", "",
 			[]string{"no-budget aggregate.privacy: got privacy over payrolls, which has no budget; expected a resource with a budget"}},
+		{"privacy: of another subject", "  answers: [cells]\nrelease:\n  columns: [sector, age, wage, days]", "  answers: [cells]\n  subject: employer\nrelease:\n  columns: [sector, age, wage, days, employer]",
+			[]string{"privacy-subject aggregate.subject: got privacy of each employer; expected that of each employee, the subject that the budget of payrolls is for"}},
 		{"privacy: over the budget", "period: 1500000", "period: 400000",
 			[]string{"over-budget aggregate.privacy.rho: got rho 500000; expected at most 400000, the budget of payrolls in a year, and 3000000, that of its lifetime"}},
 		{"a period beyond the lifetime", "period: 1500000", "period: 3000001",

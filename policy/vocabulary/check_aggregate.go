@@ -115,6 +115,12 @@ func unfit(p *Product, r *Resource) []misuse {
 	if p.Aggregate.Privacy == nil {
 		return found
 	}
+	// What is spent adds up for subjects of one kind: a statement about employers, or
+	// about rows, is none about the people whom the resource is about.
+	if r.Subject != "" && name != r.Subject {
+		found = append(found, misuse{id: "privacy-subject", path: path, columnPath: "subject",
+			got: fmt.Sprintf("privacy of each %s", name), expected: fmt.Sprintf("that of each %s, the subject that the budget of %s is for", r.Subject, r.ID)})
+	}
 	rho := p.Aggregate.Privacy.Rho
 	switch b := r.Budget; {
 	case b == nil:
