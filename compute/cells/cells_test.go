@@ -107,6 +107,9 @@ func randomTable(d *Descriptor, r *rand.Rand) *Table {
 		}
 		t.Groups = append(t.Groups, c)
 	}
+	for i := range t.Salt {
+		t.Salt[i] = byte(r.Uint32())
+	}
 	d.Digest = t.Digest()
 	return t
 }

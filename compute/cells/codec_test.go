@@ -234,8 +234,8 @@ func TestFormatsAreFixed(t *testing.T) {
 		make              func() (*Descriptor, *Table)
 		descriptor, table string
 	}{
-		"licences": {licences, "2d5847a43ac0aac4d0a2066237034bf0776c1fd99123b5cc4c42bd93fc6294c7", "f5cdfb7375dd8d4f73d09ede985e1aa86344079052f0474d91b268cddd973fe4"},
-		"credit":   {credit, "c6a9564e96e9a0f88086f12ac1f77d1b546f8373cd9699cc5dc209c9e79d493c", "7fc7a87c9f359848b80beb07c83215305ff603818c57c745f933d0b36b8eed47"},
+		"licences": {licences, "418e3d7836a90395ebcc516215cbe0901f249de669dc0e10825c03cb2b647ab9", "102d98991f577ed697bcd9b41279afbe7772ac63acbd5e946391c6e211398ba6"},
+		"credit":   {credit, "580dd198c4cd9994f73096fd0a058e7d2a517f3e5bb5fc8086ba885779975656", "35c83d75c0939792450e3dd9622c12bd19c696e996b3b0306d1d5361c549f1cc"},
 	} {
 		d, table := c.make()
 		b, err := d.Encode()

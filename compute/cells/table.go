@@ -27,7 +27,7 @@ var (
 
 // A table's file is
 //
-//	magic, 16 bytes · groups u32
+//	magic, 16 bytes · salt, 32 bytes · groups u32
 //	of every group: cells u32 · measures u16 · intervals u16 (0 or 1)
 //	of every group: a status a cell, one byte · the values of every measure, 8
 //	bytes a cell · with intervals, the low and then the high ends likewise
@@ -147,6 +147,7 @@ func (d *Descriptor) size(g int) int {
 func (t *Table) WriteTo(w io.Writer) (int64, error) {
 	out := &tableWriter{w: bufio.NewWriterSize(w, 1<<18)}
 	out.bytes([]byte(tableMagic))
+	out.bytes(t.Salt[:])
 	out.bytes(binary.LittleEndian.AppendUint32(nil, uint32(len(t.Groups))))
 	for i := range t.Groups {
 		out.bytes(t.Groups[i].header())
@@ -271,7 +272,7 @@ func ReadFile(path string, d *Descriptor) (*Table, error) {
 
 // fileSize is what the table's file has for certain.
 func (d *Descriptor) fileSize() int64 {
-	n := int64(len(tableMagic) + 4)
+	n := int64(len(tableMagic) + SaltSize + 4)
 	for g := range d.Groups {
 		n += 8 + int64(d.size(g))*int64(1+8*len(d.Groups[g].Measures)*d.columns())
 	}
@@ -295,6 +296,8 @@ func Read(r io.Reader, d *Descriptor) (*Table, error) {
 	if string(in.bytes(make([]byte, len(tableMagic)))) != tableMagic {
 		return nil, errMagic
 	}
+	t := &Table{Groups: make([]Cells, len(d.Groups))}
+	in.bytes(t.Salt[:])
 	if n := binary.LittleEndian.Uint32(in.bytes(make([]byte, 4))); int64(n) != int64(len(d.Groups)) {
 		return nil, fmt.Errorf("%w: %d groups, the descriptor has %d", ErrFormat, n, len(d.Groups))
 	}
@@ -307,7 +310,6 @@ func Read(r io.Reader, d *Descriptor) (*Table, error) {
 			return nil, fmt.Errorf("%w: group %d is not of the descriptor's shape", ErrFormat, g)
 		}
 	}
-	t := &Table{Groups: make([]Cells, len(d.Groups))}
 	for g := range t.Groups {
 		in.group(&t.Groups[g], d.size(g), len(d.Groups[g].Measures), d.columns() == 3)
 		if in.err != nil {

@@ -138,8 +138,15 @@ const (
 // Table is the figures of a publication, group by group as in its descriptor. It
 // is immutable once made, and safe for concurrent use.
 type Table struct {
+	// Salt goes into the file before the figures: the public digest of a few of them
+	// could else be guessed, and with it what they were before rounding. Whoever
+	// makes a table draws it.
+	Salt   [SaltSize]byte
 	Groups []Cells
 }
+
+// SaltSize is the length of a table's salt in bytes.
+const SaltSize = 32
 
 // Cells are the figures of a group. All measures of a cell share its status; the
 // figures of a cell that is not released are zero.

@@ -78,6 +78,9 @@ func BuildCells(ctx context.Context, table *sealed.Table, secrets keyring.Secret
 		return nil, nil, err
 	}
 	made, plan, err := c.make(ctx, table, o)
+	if err == nil {
+		_, err = rand.Read(made.Table.Salt[:])
+	}
 	if err != nil {
 		return nil, plan, fmt.Errorf("making the cells of %s epoch %d: %w", spec.Product.ID, spec.Epoch, err)
 	}
