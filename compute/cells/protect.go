@@ -271,13 +271,11 @@ func (r *refinement) bin(m *PlanMeasure, bin, measure int) condition {
 // assemble makes the tables of a refinement that was counted. Atoms without rows are
 // left out: that they are empty is taken to be known.
 func (a aspect) assemble(r *refinement, cube *columnar.Cube, views []*view) (*check, error) {
-	top := disclosure.MinTop
 	lenses, conditions := make([]*lens, len(views)), make([][]condition, len(views))
 	claims := make([]map[[3]int][]int, len(views))
 	for i, v := range views {
 		lenses[i], conditions[i] = r.read(v), a.conditionsOf(r, v)
 		claims[i] = make(map[[3]int][]int)
-		top = max(top, v.plan.Disclosure.N)
 	}
 	out := &check{aspect: a}
 	var shares []map[uint64]int64
@@ -310,14 +308,14 @@ func (a aspect) assemble(r *refinement, cube *columnar.Cube, views []*view) (*ch
 			return nil, err
 		}
 		shares = append(shares, share)
-		whole := cellOf([]int{0}, []map[uint64]int64{share}, top)
+		whole := cellOf([]int{0}, []map[uint64]int64{share})
 		out.table.Atoms = append(out.table.Atoms, disclosure.Atom{Value: sumOf(share), Subjects: whole.Subjects, Top: whole.Top})
 	}
 	for i := range views {
 		var told []disclosure.EarlierCell
 		for _, at := range slices.SortedFunc(maps.Keys(claims[i]), func(x, y [3]int) int { return slices.Compare(x[:], y[:]) }) {
 			c := claim{at[0], at[1], at[2], claims[i][at]}
-			cell := cellOf(c.atoms, shares, top)
+			cell := cellOf(c.atoms, shares)
 			if i == 0 {
 				out.claims, out.table.Cells = append(out.claims, c), append(out.table.Cells, cell)
 				continue
@@ -388,8 +386,10 @@ func sumOf(share map[uint64]int64) (sum int64) {
 	return sum
 }
 
-// cellOf makes a cell of atoms, with what its subjects have in all of them.
-func cellOf(atoms []int, shares []map[uint64]int64, top int) disclosure.Cell {
+// cellOf makes a cell of atoms, with what its subjects have in all of them. It lists
+// as many as can be: whoever is listed is held off as an attacker who knows what is
+// listed of it, and one that is large in a cell may be no more than third in another.
+func cellOf(atoms []int, shares []map[uint64]int64) disclosure.Cell {
 	all := shares[atoms[0]]
 	if len(atoms) > 1 {
 		all = make(map[uint64]int64)
@@ -406,5 +406,5 @@ func cellOf(atoms []int, shares []map[uint64]int64, top int) disclosure.Cell {
 	slices.SortFunc(listed, func(x, y disclosure.Contribution) int {
 		return cmp.Or(cmp.Compare(y.Value, x.Value), cmp.Compare(x.Subject, y.Subject))
 	})
-	return disclosure.Cell{Atoms: atoms, Subjects: int64(len(all)), Top: listed[:min(top, len(listed))]}
+	return disclosure.Cell{Atoms: atoms, Subjects: int64(len(all)), Top: listed[:min(disclosure.MaxTop, len(listed))]}
 }
