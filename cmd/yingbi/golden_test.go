@@ -56,6 +56,7 @@ var changing = []struct {
 	{regexp.MustCompile(`(the entry of receipt|回执) \d+`), "$1 N"}, // receipts are sorted by their jobs, which are random
 	{regexp.MustCompile(`  +`), "  "},                             // columns are as wide as what changes
 	{regexp.MustCompile(`(?m) +$`), ""},
+	{regexp.MustCompile(`(?m)^( +\d\d) +\d+$`), "$1 FIGURE"}, // a sector's count, rounded by a fingerprint whose key is random
 }
 
 func steady(s string) []byte {
