@@ -143,11 +143,13 @@ type shopping struct {
 	c       *sdk.Client
 }
 
-func newShopping(t *testing.T) *shopping {
+func newShopping(t *testing.T) *shopping { return shoppingOf(t, shops) }
+
+func shoppingOf(t *testing.T, manifests string) *shopping {
 	t.Helper()
 	d := enclavetest.New(t)
 	d.MustApply(enclavetest.Manifests)
-	d.MustApply(shops)
+	d.MustApply(manifests)
 	d.MustImport("shops", "account,district,trade,turnover\nA1,North,food,17\n")
 	d.MustReview("shop-table")
 	s := &shopping{Domain: d}
@@ -318,6 +320,17 @@ func TestCellsAgain(t *testing.T) {
 
 // TestCellsStop: a product that is stopped answers nobody, those who paid neither,
 // until it is resumed.
+// A product that was reviewed for weights alone hands out no cell.
+func TestCellsAreAnsweredAsReviewed(t *testing.T) {
+	weighed := strings.NewReplacer("answers: [cells]", "answers: [weights]", "{name: shops, is: count}", "{name: shops, is: count, scale: 1}").Replace(shops)
+	s := shoppingOf(t, weighed)
+	_, err := s.c.Cells(t.Context(), industry, northAndWest)
+	wantRefused(t, err, ledger.ReasonBadRequest, "request")
+	if n := len(s.entries(t, ledger.KindCall, ledger.KindExemption)); n != 0 {
+		t.Errorf("%d calls", n)
+	}
+}
+
 func TestCellsStop(t *testing.T) {
 	s := newShopping(t)
 	job := industry

@@ -102,6 +102,9 @@ func (w *selecting) check(s *world.Snapshot, h *ledger.Header) (err error) {
 
 // selection is what the query means in a publication, held to the header.
 func (w *selecting) selection(v world.Version, h *ledger.Header) (*cells.Selection, error) {
+	if !slices.Contains(v.Doc.Aggregate.Answers, vocabulary.AnswerCells) {
+		return nil, badRequest("product: %s does not answer cells, as it was reviewed", v.Product)
+	}
 	selection, err := v.Cells.Resolve(*w.query)
 	if err != nil {
 		return nil, badRequest("query: %v", err)
